@@ -1,0 +1,207 @@
+"""Packed rows: no token lost, no target across a boundary, pieces that keep every target."""
+
+import collections
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinytrain.data import (
+    IGNORE_INDEX,
+    DataLoader,
+    PackedDataset,
+    collate_packed,
+    pad_collate,
+    plan_packing,
+    split_sequences,
+)
+
+token_lists = st.lists(st.integers(0, 50), min_size=1, max_size=9)
+
+
+def pack(sequences, capacity, pad_id=0):
+    plan = plan_packing([len(tokens) for tokens in sequences], capacity)
+    return PackedDataset(sequences, plan, pad_id)
+
+
+def pack_all(sequences, capacity, pad_id=0):
+    data = pack(sequences, capacity, pad_id)
+    return data, collate_packed([data[i] for i in range(len(data))])
+
+
+def check_by_loop(batch, rows, pad_id=0):
+    """Every field against a loop over rows, sequences and tokens."""
+    width = batch.input_ids.shape[1]
+    cumulative = [0]
+    supervised = 0
+    for row, sequences in enumerate(rows):
+        column = 0
+        for number, tokens in enumerate(sequences, start=1):
+            for position, token in enumerate(tokens):
+                last = position == len(tokens) - 1
+                assert batch.input_ids[row, column] == token
+                assert batch.targets[row, column] == (
+                    IGNORE_INDEX if last else tokens[position + 1]
+                )
+                assert batch.segment_ids[row, column] == number
+                assert batch.positions[row, column] == position
+                supervised += not last
+                column += 1
+            cumulative.append(cumulative[-1] + len(tokens))
+        assert (batch.input_ids[row, column:] == pad_id).all()
+        assert (batch.targets[row, column:] == IGNORE_INDEX).all()
+        assert (batch.segment_ids[row, column:] == 0).all()
+        assert (batch.positions[row, column:] == 0).all()
+        assert column <= width
+    assert batch.cu_seqlens.tolist() == cumulative
+    assert batch.num_supervised == supervised
+
+
+@settings(deadline=None)
+@given(sequences=st.lists(token_lists, min_size=1, max_size=12), capacity=st.integers(9, 20))
+def test_packed_rows(sequences, capacity):
+    sequences = [np.array(tokens) for tokens in sequences]
+    data, batch = pack_all(sequences, capacity, pad_id=3)
+    assert batch.input_ids.shape == (len(data), capacity)
+    check_by_loop(batch, [[sequences[i] for i in row] for row in data.plan.rows], pad_id=3)
+    # What comes out is what went in, and n - 1 of n tokens are supervised.
+    held = batch.input_ids[batch.segment_ids > 0]
+    assert collections.Counter(held.tolist()) == collections.Counter(
+        np.concatenate(sequences).tolist()
+    )
+    assert batch.num_supervised == sum(len(tokens) - 1 for tokens in sequences)
+    assert batch.num_supervised == (batch.targets != IGNORE_INDEX).sum()
+
+
+@settings(deadline=None)
+@given(sequences=st.lists(token_lists, min_size=1, max_size=6))
+def test_padded_rows(sequences):
+    batch = pad_collate(sequences, pad_id=7)
+    assert batch.input_ids.shape == (len(sequences), max(map(len, sequences)))
+    check_by_loop(batch, [[tokens] for tokens in sequences], pad_id=7)
+
+
+def test_dtypes():
+    for batch in (
+        pad_collate([np.array([1, 2], np.uint16)]),
+        pack_all([np.array([1, 2], np.uint16)], 4)[1],
+    ):
+        dtypes = {name: getattr(batch, name).dtype for name in ("input_ids", "targets")}
+        assert dtypes == {"input_ids": np.int64, "targets": np.int64}
+        assert batch.positions.dtype == np.int64
+        assert batch.segment_ids.dtype == np.int32
+        assert batch.cu_seqlens.dtype == np.int32
+        assert batch.targets.tolist()[0][:2] == [2, IGNORE_INDEX]
+        assert type(batch.num_supervised) is int
+
+
+def test_packed_and_padded_supervise_the_same_pairs():
+    r = np.random.default_rng(0)
+    sequences = [r.integers(0, 99, n) for n in (5, 1, 8, 3, 3, 7)]
+    _, packed = pack_all(sequences, 10)
+    padded = pad_collate(sequences)
+
+    def pairs(batch):
+        supervised = batch.targets != IGNORE_INDEX
+        fields = (batch.input_ids, batch.targets, batch.positions)
+        return sorted(zip(*(field[supervised].tolist() for field in fields), strict=True))
+
+    assert pairs(packed) == pairs(padded)
+    assert packed.num_supervised == padded.num_supervised == 27 - 6
+
+
+def test_through_the_loader():
+    r = np.random.default_rng(1)
+    sequences = [r.integers(0, 99, n) for n in r.integers(1, 30, 50)]
+    data = pack(sequences, 32)
+    loader = DataLoader(data, batch_size=4, shuffle=True, generator=0, collate_fn=collate_packed)
+    tokens, supervised = [], 0
+    for batch in loader:
+        tokens += batch.input_ids[batch.segment_ids > 0].tolist()
+        supervised += batch.num_supervised
+        assert batch.cu_seqlens[-1] == (batch.segment_ids > 0).sum()
+    assert sorted(tokens) == sorted(np.concatenate(sequences).tolist())
+    assert supervised == sum(map(len, sequences)) - len(sequences)
+    padded = DataLoader(sequences, batch_size=8, collate_fn=pad_collate)
+    assert sum(batch.num_supervised for batch in padded) == supervised
+
+
+def test_ignore_index_of_padding():
+    batch = pad_collate([[1, 2], [3]], ignore_index=-1)
+    assert batch.targets.tolist() == [[2, -1], [-1, -1]]
+
+
+@settings(deadline=None)
+@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=5), capacity=st.integers(2, 15))
+def test_split_pieces_keep_every_target_once(lengths, capacity):
+    # Distinct tokens, so that a pair (token, next token) is known by its target.
+    starts = np.cumsum([0, *lengths])
+    sequences = [np.arange(a, b) for a, b in itertools.pairwise(starts)]
+    pieces = split_sequences(sequences, capacity, split="split")
+    assert all(1 <= len(piece) <= capacity for piece in pieces)
+    _, batch = pack_all(pieces, capacity)
+    supervised = batch.targets != IGNORE_INDEX
+    targets = batch.targets[supervised]
+    assert sorted(targets.tolist()) == sorted(np.concatenate([s[1:] for s in sequences]).tolist())
+    np.testing.assert_array_equal(batch.input_ids[supervised] + 1, targets)
+    assert batch.num_supervised == sum(length - 1 for length in lengths)
+
+
+def test_splitting():
+    short, long = np.arange(3), np.arange(8)
+    with pytest.raises(ValueError, match="sequence 1 has 8 tokens, more than the capacity 5"):
+        split_sequences([short, long], 5)
+    truncated = split_sequences([short, long], 5, split="truncate")
+    assert [piece.tolist() for piece in truncated] == [[0, 1, 2], [0, 1, 2, 3, 4]]
+    pieces = split_sequences([long, short], 5, split="split")
+    assert [piece.tolist() for piece in pieces] == [[0, 1, 2, 3, 4], [4, 5, 6, 7], [0, 1, 2]]
+    assert np.shares_memory(pieces[0], long)
+    assert len(split_sequences([np.arange(9)], 5, split="split")) == 2  # no piece of one token
+    assert split_sequences([short], 3)[0] is short
+    with pytest.raises(ValueError, match="split must be"):
+        split_sequences([short], 5, split="cut")
+    with pytest.raises(ValueError, match="at least 2 here, but got 1"):
+        split_sequences([short], 1, split="split")
+    with pytest.raises(ValueError, match="at least 1 here, but got 0"):
+        split_sequences([short], 0)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "error", "message"),
+    [
+        (np.zeros((2, 2), int), ValueError, "1-D array of tokens, not empty"),
+        (np.array([], int), ValueError, "1-D array of tokens, not empty"),
+        (np.array([1.0]), TypeError, "integers that fit int64, but holds float64"),
+        (np.array([True]), TypeError, "integers that fit int64, but holds bool"),
+        (np.array([1], np.uint64), TypeError, "integers that fit int64, but holds uint64"),
+    ],
+)
+def test_what_is_no_sequence_of_tokens_is_refused(tokens, error, message):
+    with pytest.raises(error, match=message):
+        pad_collate([np.array([1]), tokens])
+    with pytest.raises(error, match=f"sequence 1 .*{message}"):
+        split_sequences([np.array([1]), tokens], 5)
+    if tokens.ndim == 1 and tokens.size:
+        with pytest.raises(error, match=message):
+            pack([tokens], 5)[0]
+
+
+def test_refused():
+    with pytest.raises(ValueError, match="tokens must be at least 0, but got -100"):
+        pad_collate([[1, IGNORE_INDEX]])
+    with pytest.raises(ValueError, match="at least one sequence"):
+        pad_collate([])
+    plan = plan_packing([2, 3], 5)
+    with pytest.raises(ValueError, match="for 2 sequences with 5 tokens, but got 2 with 5"):
+        PackedDataset([[1, 2, 3], [1, 2]], plan)
+    sequences = [[1, 2], [1, 2, 3]]
+    data = PackedDataset(sequences, plan)
+    sequences[0].append(3)
+    with pytest.raises(ValueError, match="a row has 5 positions, but its sequences have 6"):
+        data[0]
+    with pytest.raises(ValueError, match=r"one width, but got \[2, 3\]"):
+        collate_packed([pad_collate([[1, 2]]), pad_collate([[1, 2, 3]])])
+    with pytest.raises(ValueError, match=r"one width, but got \[\]"):
+        collate_packed([])

@@ -1,0 +1,386 @@
+"""Reverse-mode automatic differentiation: operations as nodes, and the walk backwards.
+
+An operation is an object, and the object is the node of the graph. It computes on raw arrays; the
+`Tensor` that users hold is made a floor above. Edges lead from a node to the nodes of its inputs,
+or to the `LeafGradient` where a leaf tensor collects its gradient. They never lead to tensors, so
+an intermediate array stays in memory only if some operation saved it.
+
+The one ownership rule: *a backward may return its argument or a view of it, and nobody writes into
+an array that it did not allocate.*
+"""
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from types import TracebackType
+from typing import Any, ClassVar, ParamSpec, TypeAlias, TypeVar
+
+from tinytrain.backend import Array, as_array, device_of, xp_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class LeafGradient:
+    """The place where the gradient of one tensor is collected over backward passes.
+
+    Attributes
+    ----------
+    array : array or None
+        The sum of the contributions so far; None until the first one arrives.
+    view : array or None
+        Where the gradient must live: a piece of an optimizer's flat buffer. Without one the
+        gradient gets an array of its own.
+    owner : object or None
+        A weak reference to the flat buffer that `view` belongs to.
+    """
+
+    __slots__ = ("array", "owner", "view")
+
+    def __init__(self) -> None:
+        self.array: Array | None = None
+        self.view: Array | None = None
+        self.owner: Any = None
+
+    def add(self, contribution: Array) -> None:
+        """Add a contribution. The first is copied, because it may be shared with other leaves."""
+        if self.array is None:
+            self.set(contribution)
+        else:
+            self.array += contribution
+
+    def set(self, gradient: Array) -> None:
+        """Replace what was collected by a copy of `gradient`."""
+        if self.view is None:
+            self.array = gradient.copy()
+        else:
+            self.view[...] = gradient
+            self.array = self.view
+
+    def clear(self) -> None:
+        """Forget what was collected; the next contribution overwrites."""
+        self.array = None
+
+
+Edge: TypeAlias = "Function | LeafGradient | None"
+
+
+class Function:
+    """One differentiable operation, and the node it leaves in the graph.
+
+    A subclass writes mathematics only::
+
+        class Mul(Function):
+            broadcasts = True
+
+            def forward(self, x, y):
+                self.save(x, y)
+                return x * y
+
+            def backward(self, gradient):
+                x, y = self.saved
+                return gradient * y, gradient * x
+
+    Settings that are not arrays (an axis, a slope) belong to the subclass's ``__init__``.
+    `backward` gets dL/d(output) and returns dL/d(input) for each input, None where there is none.
+
+    Attributes
+    ----------
+    needs : tuple of bool
+        Which inputs want a gradient; all False while gradients are off. Set before `forward`, so
+        that both directions can skip needless work.
+    saved : tuple
+        What `forward` kept for `backward`.
+    broadcasts : bool
+        Whether inputs may be broadcast. Their gradients are then summed back to the inputs' shapes
+        by this base class; for other operations a gradient of another shape is an error.
+    differentiable : bool
+        False for comparisons and the like: their outputs never require gradients.
+    """
+
+    broadcasts: ClassVar[bool] = False
+    differentiable: ClassVar[bool] = True
+
+    needs: tuple[bool, ...] = ()
+    saved: tuple[Any, ...] = ()
+    edges: tuple[Edge, ...] | None = ()
+    inputs: tuple[tuple[tuple[int, ...], Any], ...] = ()  # shape and dtype of each input
+    retained: LeafGradient | None = None  # where retain_grad() wants the output's gradient
+
+    forward: Callable[..., Array]
+    backward: Callable[[Array], Any]
+
+    def save(self, *values: Any) -> None:
+        """Keep values for `backward`."""
+        self.saved = values
+
+    @property
+    def name(self) -> str:
+        """The name of the operation, as messages and `repr` show it."""
+        return type(self).__name__
+
+    def __call__(self, *inputs: Any) -> Array:
+        """Run `forward` on raw arrays; an error carries the operation's name and inputs."""
+        try:
+            output = self.forward(*inputs)
+        except Exception as error:
+            error.add_note(f"in operation {self.name}({', '.join(map(describe, inputs))})")
+            raise
+        return as_array(output)
+
+    def input_gradients(self, gradient: Array) -> list[Array | None]:
+        """Run `backward` and hold its results against the inputs' shapes and dtypes.
+
+        Raises
+        ------
+        RuntimeError
+            The number of gradients or a shape is wrong: a fault of the operation.
+        """
+        results = self.backward(gradient)
+        if not isinstance(results, tuple):
+            results = (results,)
+        if len(results) != len(self.inputs):
+            raise RuntimeError(
+                f"{self.name}.backward returned {len(results)} gradients for "
+                f"{len(self.inputs)} inputs; return None where there is none"
+            )
+        return [
+            self._fit(position, result) if needed and result is not None else None
+            for position, (needed, result) in enumerate(zip(self.needs, results, strict=True))
+        ]
+
+    def _fit(self, position: int, gradient: Array) -> Array:
+        shape, dtype = self.inputs[position]
+        if gradient.shape != shape:
+            if not self.broadcasts:
+                raise RuntimeError(
+                    f"{self.name}.backward returned a gradient of shape {gradient.shape} for "
+                    f"input {position} of shape {shape}"
+                )
+            gradient = unbroadcast(gradient, shape)
+        if gradient.dtype != dtype:
+            gradient = gradient.astype(dtype)
+        return as_array(gradient)
+
+    def release(self) -> None:
+        """Drop saved arrays and edges once the walk has passed."""
+        self.saved = ()
+        self.edges = None
+
+
+def describe(value: object) -> str:
+    """Describe an input for an error message: dtype, shape and device of an array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> describe(np.zeros((2, 3), dtype=np.float32)), describe(2.5)
+    ('float32 (2, 3) on cpu', '2.5')
+    """
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"{value.dtype} {value.shape} on {device_of(value)}"
+    return repr(value)
+
+
+def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
+    """Sum a gradient over the axes along which its input of `shape` was broadcast.
+
+    Parameters
+    ----------
+    gradient : array
+        Of the broadcast shape.
+    shape : tuple of int
+        Of the input; it must broadcast to the gradient's shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> unbroadcast(np.ones((4, 3)), (1, 3))
+    array([[4., 4., 4.]])
+    >>> unbroadcast(np.ones((4, 3)), ())
+    np.float64(12.0)
+    """
+    added = gradient.ndim - len(shape)
+    if added > 0:
+        gradient = gradient.sum(axis=tuple(range(added)))
+    stretched = tuple(
+        axis for axis, size in enumerate(shape) if size == 1 and gradient.shape[axis] != 1
+    )
+    if stretched:
+        gradient = gradient.sum(axis=stretched, keepdims=True)
+    return gradient
+
+
+def backward(root: Function, gradient: Array, retain_graph: bool = False) -> None:
+    """Walk the graph from `root` to its leaves and add each leaf's gradient to its `LeafGradient`.
+
+    Every node runs exactly once, when all its consumers have run, so the time grows linearly with
+    the number of edges however often nodes are shared. The walk keeps its own list of what is
+    ready: a graph may be deeper than Python's recursion limit.
+
+    Parameters
+    ----------
+    root : Function
+        The node whose output is differentiated.
+    gradient : array
+        dL/d(output of root), of the output's shape and dtype.
+    retain_graph : bool
+        Keep saved arrays, for another backward pass through the same graph.
+
+    Raises
+    ------
+    RuntimeError
+        A part of the graph was freed by an earlier backward pass. Nothing has been added then.
+
+    References
+    ----------
+    A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., chapter 3 (reverse mode).
+    """
+    waiting_for = _count_consumers(root)
+    gradients: dict[Function, Array] = {root: gradient}
+    summed: set[Function] = set()  # nodes whose entry in `gradients` this walk allocated
+    ready = [root]
+    while ready:
+        node = ready.pop()
+        edges = node.edges or ()
+        contributions = _run(node, gradients.pop(node, None))
+        if not retain_graph:
+            node.release()
+        for edge, contribution in zip(edges, contributions, strict=True):
+            if isinstance(edge, LeafGradient):
+                if contribution is not None:
+                    edge.add(contribution)
+            elif edge is not None:
+                if contribution is not None:
+                    _accumulate(gradients, summed, edge, contribution)
+                waiting_for[edge] -= 1
+                if waiting_for[edge] == 0:
+                    ready.append(edge)
+
+
+def _count_consumers(root: Function) -> dict[Function, int]:
+    """Count, for every node below root, the edges that lead to it."""
+    count = {root: 0}
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.edges is None:
+            raise RuntimeError(
+                f"backward reached {node.name}, whose part of the graph was freed by an earlier "
+                "backward pass; call the first backward with retain_graph=True, or run the "
+                "forward pass again"
+            )
+        for edge in node.edges:
+            if not isinstance(edge, Function):
+                continue
+            if edge in count:
+                count[edge] += 1
+            else:
+                count[edge] = 1
+                stack.append(edge)
+    return count
+
+
+def _run(node: Function, gradient: Array | None) -> list[Array | None]:
+    """Give the gradients of one node's inputs; none where no gradient reached the node."""
+    if gradient is None:
+        return [None] * len(node.inputs)
+    if node.retained is not None:
+        node.retained.add(gradient)
+    try:
+        return node.input_gradients(gradient)
+    except Exception as error:
+        error.add_note(f"in the backward of {node.name}, gradient {describe(gradient)}")
+        raise
+
+
+def _accumulate(
+    gradients: dict[Function, Array], summed: set[Function], node: Function, contribution: Array
+) -> None:
+    """Keep the first contribution as it came, allocate the sum at the second, then add in place."""
+    earlier = gradients.get(node)
+    if earlier is None:
+        gradients[node] = contribution
+    elif node in summed:
+        xp_of(earlier).add(earlier, contribution, out=earlier)
+    else:
+        gradients[node] = as_array(earlier + contribution)
+        summed.add(node)
+
+
+class _GradientMode(threading.local):
+    """Whether operations record nodes; every thread has its own switch."""
+
+    enabled = True
+
+
+_mode = _GradientMode()
+
+
+def is_grad_enabled() -> bool:
+    """Return whether operations of this thread record the graph.
+
+    Examples
+    --------
+    >>> with no_grad():
+    ...     is_grad_enabled()
+    False
+    """
+    return _mode.enabled
+
+
+class _SwitchGradients:
+    """Set the mode for a block or a function, and restore what was there before."""
+
+    enabled: ClassVar[bool]
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []  # a stack: one object may be entered again inside itself
+
+    def __enter__(self) -> None:
+        self._before.append(_mode.enabled)
+        _mode.enabled = self.enabled
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _mode.enabled = self._before.pop()
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def switched(*args: P.args, **kwargs: P.kwargs) -> R:
+            with type(self)():  # a fresh one: calls may nest or run in several threads
+                return function(*args, **kwargs)
+
+        return switched
+
+
+class no_grad(_SwitchGradients):
+    """Record no graph in a ``with`` block or in a decorated function.
+
+    Examples
+    --------
+    >>> @no_grad()
+    ... def evaluate():
+    ...     return is_grad_enabled()
+    >>> evaluate(), is_grad_enabled()
+    (False, True)
+    """
+
+    enabled = False
+
+
+class enable_grad(_SwitchGradients):
+    """Record the graph again inside a `no_grad` block.
+
+    Examples
+    --------
+    >>> with no_grad(), enable_grad():
+    ...     is_grad_enabled()
+    True
+    """
+
+    enabled = True

@@ -1,0 +1,281 @@
+"""Which array library computes: NumPy on the CPU, CuPy on an NVIDIA GPU.
+
+This is the only module that imports CuPy, and it does so inside functions, so that a machine
+without a GPU never notices. Three ideas live here:
+
+* `set_device` chooses where new tensors are created;
+* `xp_of` answers, for arrays that exist, which library they belong to (operations ask it, and so
+  never depend on the flag);
+* `to_device` and `to_host` are the two doors between host memory and the device.
+"""
+
+import importlib
+import os
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = Any
+"""An array of either library: they answer to the same methods, but no static type covers both."""
+
+DEVICE_NAMES = ("cpu", "cuda", "auto")
+
+_library_of_type: dict[type, ModuleType] = {np.ndarray: np}
+_creation_library: ModuleType = np
+
+
+def set_device(name: str | None = None) -> str:
+    """Choose where tensors are created from now on.
+
+    Parameters
+    ----------
+    name : {"cpu", "cuda", "auto"}, optional
+        Without it the environment variable ``TINYTRAIN_DEVICE`` decides, else ``"cpu"``.
+        ``"auto"`` takes the GPU where one is usable and prints what it chose.
+
+    Returns
+    -------
+    str
+        The device in use: ``"cpu"`` or ``"cuda"``.
+
+    Raises
+    ------
+    ValueError
+        The name is none of the three.
+    RuntimeError
+        ``"cuda"`` was asked for and cannot be used. The message says what is missing and what to
+        do; there is never a silent fall-back to the CPU.
+
+    Examples
+    --------
+    >>> set_device("cpu")
+    'cpu'
+    """
+    global _creation_library
+    chosen = name or os.environ.get("TINYTRAIN_DEVICE") or "cpu"
+    if chosen not in DEVICE_NAMES:
+        raise ValueError(f"device must be one of {', '.join(DEVICE_NAMES)}, not {chosen!r}")
+    problem = None if chosen == "cpu" else cuda_problem()
+    if chosen == "cuda" and problem:
+        raise RuntimeError(f"device 'cuda' cannot be used: {problem} (or use the device 'cpu')")
+    if chosen == "auto":
+        reason = f"because {problem}" if problem else "a usable GPU was found"
+        print(f"device auto: using {'cpu' if problem else 'cuda'} ({reason})")
+    if chosen == "cpu" or problem:
+        _creation_library = np
+        return "cpu"
+    cupy = importlib.import_module("cupy")
+    _library_of_type[cupy.ndarray] = cupy
+    _creation_library = cupy
+    return "cuda"
+
+
+def get_device() -> str:
+    """Return the device on which tensors are created: ``"cpu"`` or ``"cuda"``.
+
+    Examples
+    --------
+    >>> get_device()
+    'cpu'
+    """
+    return "cpu" if _creation_library is np else "cuda"
+
+
+def creation_library() -> ModuleType:
+    """Return the library of the chosen device: `numpy` or `cupy`.
+
+    Examples
+    --------
+    >>> creation_library().__name__
+    'numpy'
+    """
+    return _creation_library
+
+
+def xp_of(array: Any, *others: Any) -> ModuleType:
+    """Return the library an array belongs to, and insist that the others belong to the same.
+
+    Parameters
+    ----------
+    array : array of NumPy or CuPy
+    *others : arrays, Python numbers or None
+        Numbers and None belong to every library.
+
+    Raises
+    ------
+    TypeError
+        The first argument is no array of a known library.
+    RuntimeError
+        Two arrays live on different devices; the message gives both shapes.
+
+    Examples
+    --------
+    >>> xp_of(np.zeros(3)).__name__
+    'numpy'
+    """
+    kind = type(array)
+    for other in others:
+        if type(other) is not kind and hasattr(other, "shape"):
+            raise RuntimeError(
+                f"arrays on different devices: {device_of(array)} {array.shape} and "
+                f"{device_of(other)} {other.shape}; bring one over with tt.to_device(...) or .cpu()"
+            )
+    library = _library_of_type.get(kind)
+    if library is None:
+        raise TypeError(f"expected an array of NumPy or CuPy, got {kind.__name__}")
+    return library
+
+
+def is_array(value: object) -> bool:
+    """Return whether a value is exactly an array of a library in use (no subclass).
+
+    Examples
+    --------
+    >>> is_array(np.zeros(3)), is_array([0.0, 0.0, 0.0])
+    (True, False)
+    """
+    return type(value) in _library_of_type
+
+
+def as_array(value: Any) -> Array:
+    """Turn the scalar object that NumPy returns for a 0-d result into the 0-d array it stands for.
+
+    Examples
+    --------
+    >>> as_array(np.float32(2.0))
+    array(2., dtype=float32)
+    """
+    return np.asarray(value) if isinstance(value, np.generic) else value
+
+
+def device_of(array: Any) -> str:
+    """Return the device an array lives on: ``"cpu"`` or ``"cuda"``.
+
+    Examples
+    --------
+    >>> device_of(np.zeros(3))
+    'cpu'
+    """
+    return "cpu" if isinstance(array, np.ndarray | np.generic) else "cuda"
+
+
+def to_device(array: Array) -> Array:
+    """Bring a host array to the chosen device; on the CPU it is returned as it is, uncopied.
+
+    Examples
+    --------
+    >>> host = np.arange(3)
+    >>> to_device(host) is host
+    True
+    """
+    if _creation_library is np or device_of(array) != "cpu":
+        return array
+    return _creation_library.asarray(array)
+
+
+def to_host(array: Array) -> Array:
+    """Bring an array to host memory; an array that is there already is returned as it is.
+
+    Examples
+    --------
+    >>> host = np.arange(3)
+    >>> to_host(host) is host
+    True
+    """
+    if device_of(array) == "cpu":
+        return array
+    return array.get()
+
+
+def synchronize() -> None:
+    """Wait until the device has finished its work, for honest timing; nothing to do on the CPU.
+
+    Examples
+    --------
+    >>> synchronize()
+    """
+    if _creation_library is not np:
+        _creation_library.cuda.get_current_stream().synchronize()
+
+
+def cuda_problem() -> str | None:
+    """Say why a GPU cannot be used, or None when it can.
+
+    Six cases are told apart, because each has another remedy: CuPy is not installed, CuPy does not
+    import, there is no driver, the driver is older than CuPy's CUDA, no GPU is visible, a CUDA
+    library is missing.
+
+    Returns
+    -------
+    str or None
+        One line: what is wrong and what to do.
+    """
+    try:
+        cupy = importlib.import_module("cupy")
+    except ModuleNotFoundError as error:
+        if error.name != "cupy":
+            return (
+                f"CuPy is installed but needs the module {error.name!r}: pip install {error.name}"
+            )
+        return (
+            "CuPy is not installed: pip install 'cupy-cuda13x[ctk]' "
+            "(cupy-cuda12x[ctk] where the driver is for CUDA 12)"
+        )
+    except Exception as error:  # a broken install can raise anything
+        return f"CuPy is installed but does not import: {_telling_line(error)}; reinstall it"
+    runtime = cupy.cuda.runtime
+    driver_version = int(runtime.driverGetVersion())
+    if driver_version == 0:
+        return "no NVIDIA driver on this machine: install one, or use a machine that has a GPU"
+    return (
+        _driver_too_old(driver_version, int(runtime.runtimeGetVersion()))
+        or _no_visible_device(runtime)
+        or _missing_library(cupy)
+    )
+
+
+def _telling_line(error: Exception) -> str:
+    """CuPy prints a banner of many lines on a failed import; one of them says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "Error:" in line] or lines or [type(error).__name__]
+    return telling[-1]
+
+
+def _driver_too_old(driver: int, runtime: int) -> str | None:
+    """Compare versions as CUDA writes them: 12040 is 12.4."""
+    if driver // 1000 >= runtime // 1000:
+        return None
+    return (
+        f"the driver supports CUDA {_version_text(driver)}, this CuPy needs CUDA "
+        f"{_version_text(runtime)}: update the driver or install cupy-cuda{driver // 1000}x[ctk]"
+    )
+
+
+def _version_text(version: int) -> str:
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
+def _no_visible_device(runtime: Any) -> str | None:
+    try:
+        count = int(runtime.getDeviceCount())
+    except Exception:  # CUDA reports "no device" as an error of its own type
+        count = 0
+    if count > 0:
+        return None
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    hint = f" (CUDA_VISIBLE_DEVICES is {visible!r})" if visible is not None else ""
+    return f"the driver shows no GPU{hint}: check nvidia-smi"
+
+
+def _missing_library(cupy: Any) -> str | None:
+    """Compile and run one small kernel, and load cuBLAS: both need libraries beside the driver."""
+    try:
+        importlib.import_module("cupy.cublas")
+        value = float((cupy.ones(2, dtype="float32") + 1.0).sum())
+    except Exception as error:
+        return (
+            f"a CUDA library is missing ({_telling_line(error)}): "
+            "install CuPy with its libraries, pip install 'cupy-cuda13x[ctk]'"
+        )
+    return None if value == 4.0 else f"a test computation gave {value} instead of 4.0"

@@ -1,0 +1,234 @@
+"""Making tensors from values, shapes and random numbers, on the chosen device."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from tinytrain import backend
+from tinytrain.generator import Generator, default_generator
+from tinytrain.ops.promotion import DEFAULT_FLOAT
+from tinytrain.tensor import Tensor
+
+Batch = TypeVar("Batch")
+
+
+def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Copy values into a new tensor on the chosen device.
+
+    Python floats become float32, integers int64, booleans bool; the dtype of an array or NumPy
+    number is kept.
+
+    Parameters
+    ----------
+    data : number, nested sequence, array or Tensor
+    dtype : optional
+        Of the result.
+    requires_grad : bool
+
+    Raises
+    ------
+    ValueError
+        A nested sequence is ragged.
+    TypeError
+        The values are no numbers, or their dtype cannot require gradients.
+
+    Examples
+    --------
+    >>> tensor([1.0, 2.0])
+    tensor([1., 2.], dtype=float32, device=cpu)
+    """
+    if isinstance(data, Tensor):
+        data = data.data
+    if backend.is_array(data) and backend.device_of(data) != "cpu":
+        array = data.copy()
+    else:
+        array = np.array(data)
+        keeps_dtype = isinstance(data, np.ndarray | np.generic)
+        if not keeps_dtype and array.dtype == np.float64 and not _holds_float64(data):
+            array = array.astype(DEFAULT_FLOAT) if dtype is None else array
+    if dtype is not None:
+        array = array.astype(dtype)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"a tensor holds numbers or booleans, not {array.dtype} (from {data!r:.80})"
+        )
+    return Tensor(backend.to_device(array), requires_grad)
+
+
+def _holds_float64(data: Any) -> bool:
+    """Whether a nested sequence holds NumPy values, whose dtype is kept."""
+    while isinstance(data, Sequence) and len(data):
+        data = data[0]
+    return isinstance(data, np.ndarray | np.generic)
+
+
+def from_numpy(array: NDArray[Any]) -> Tensor:
+    """Wrap a NumPy array: memory is shared on the CPU, and copied over to a GPU.
+
+    Examples
+    --------
+    >>> values = np.zeros(2)
+    >>> from_numpy(values).data is values
+    True
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy takes a NumPy array, got {type(array).__name__}")
+    return Tensor(backend.to_device(np.asarray(array)))
+
+
+def to_device(batch: Batch) -> Batch:
+    """Turn the NumPy arrays of a nested batch into tensors on the chosen device.
+
+    Tuples, named tuples, lists, mappings and data classes keep their types; what is no array stays
+    as it is. On the CPU nothing is copied.
+
+    Examples
+    --------
+    >>> ids, name = to_device((np.array([1, 2]), "train"))
+    >>> ids, name
+    (tensor([1, 2], dtype=int64, device=cpu), 'train')
+    """
+    return _move(batch)  # type: ignore[no-any-return]
+
+
+def _move(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return from_numpy(value)
+    if isinstance(value, Tensor):
+        return Tensor(backend.to_device(value.data), value.requires_grad)
+    if isinstance(value, Mapping):
+        return type(value)({key: _move(item) for key, item in value.items()})  # type: ignore[call-arg]
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(_move, value))
+    if isinstance(value, tuple | list):
+        return type(value)(map(_move, value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _move(getattr(value, f.name)) for f in fields(value)})
+    return value
+
+
+def full(
+    shape: int | Sequence[int],
+    value: float,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Return a tensor of one value.
+
+    Examples
+    --------
+    >>> full((2,), 7)
+    tensor([7, 7], dtype=int64, device=cpu)
+    """
+    if dtype is None:
+        dtype = {bool: np.bool_, int: np.int64}.get(type(value), DEFAULT_FLOAT)
+    array = backend.creation_library().full(shape, value, dtype=dtype)
+    return Tensor(array, requires_grad)
+
+
+def zeros(
+    *shape: int | Sequence[int], dtype: DTypeLike = DEFAULT_FLOAT, requires_grad: bool = False
+) -> Tensor:
+    """Return a tensor of zeros.
+
+    Examples
+    --------
+    >>> zeros(2, 1).shape, zeros((2, 1)).shape
+    ((2, 1), (2, 1))
+    """
+    return Tensor(backend.creation_library().zeros(_shape(shape), dtype=dtype), requires_grad)
+
+
+def ones(
+    *shape: int | Sequence[int], dtype: DTypeLike = DEFAULT_FLOAT, requires_grad: bool = False
+) -> Tensor:
+    """Return a tensor of ones.
+
+    Examples
+    --------
+    >>> ones(2)
+    tensor([1., 1.], dtype=float32, device=cpu)
+    """
+    return Tensor(backend.creation_library().ones(_shape(shape), dtype=dtype), requires_grad)
+
+
+def zeros_like(other: Tensor, dtype: DTypeLike | None = None) -> Tensor:
+    """Return zeros in the shape, dtype and place of another tensor.
+
+    Examples
+    --------
+    >>> zeros_like(ones(2))
+    tensor([0., 0.], dtype=float32, device=cpu)
+    """
+    return Tensor(backend.xp_of(other.data).zeros(other.shape, dtype=dtype or other.dtype))
+
+
+def ones_like(other: Tensor, dtype: DTypeLike | None = None) -> Tensor:
+    """Return ones in the shape, dtype and place of another tensor.
+
+    Examples
+    --------
+    >>> ones_like(zeros(2))
+    tensor([1., 1.], dtype=float32, device=cpu)
+    """
+    return Tensor(backend.xp_of(other.data).ones(other.shape, dtype=dtype or other.dtype))
+
+
+def arange(
+    start: float, end: float | None = None, step: float = 1, *, dtype: DTypeLike | None = None
+) -> Tensor:
+    """Return start, start + step, ... below end; integers give int64, otherwise float32.
+
+    Examples
+    --------
+    >>> arange(3)
+    tensor([0, 1, 2], dtype=int64, device=cpu)
+    """
+    if end is None:
+        start, end = 0, start
+    if dtype is None:
+        whole = all(isinstance(value, int) for value in (start, end, step))
+        dtype = np.int64 if whole else DEFAULT_FLOAT
+    return Tensor(backend.creation_library().arange(start, end, step, dtype=dtype))
+
+
+def randn(
+    *shape: int | Sequence[int], generator: Generator | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Draw from the normal distribution of mean 0 and variance 1, in float32.
+
+    The numbers are drawn on the host, so that a seed gives the same ones on every device.
+
+    Examples
+    --------
+    >>> randn(2, 3, generator=Generator(0)).shape
+    (2, 3)
+    """
+    source = (generator or default_generator()).numpy
+    drawn = source.standard_normal(_shape(shape), dtype=np.float32)
+    return Tensor(backend.to_device(np.asarray(drawn)), requires_grad)
+
+
+def rand(
+    *shape: int | Sequence[int], generator: Generator | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Draw uniformly from [0, 1), in float32, on the host.
+
+    Examples
+    --------
+    >>> bool((rand(100, generator=Generator(0)) < 1).data.all())
+    True
+    """
+    source = (generator or default_generator()).numpy
+    drawn = source.random(_shape(shape), dtype=np.float32)
+    return Tensor(backend.to_device(np.asarray(drawn)), requires_grad)
+
+
+def _shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    """Accept sizes one by one or as one sequence."""
+    if len(sizes) == 1 and isinstance(sizes[0], Sequence):
+        return tuple(sizes[0])
+    return sizes

@@ -1,0 +1,261 @@
+"""Rows of tokens that hold several sequences, with everything attention and the loss need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinytrain.data.dataset import Dataset
+from tinytrain.data.packing import PackingPlan
+
+__all__ = ["IGNORE_INDEX", "PackedBatch", "PackedDataset", "collate_packed", "split_sequences"]
+
+IGNORE_INDEX: Final = -100
+"""The target of a position that is not supervised, `cross_entropy`'s default."""
+
+Tokens: TypeAlias = "NDArray[Any] | Sequence[int]"
+"""The tokens of one sequence."""
+
+
+@dataclass(eq=False)
+class PackedBatch:
+    """B rows of T positions; a row holds one or more sequences (segments), then padding.
+
+    A sequence of n tokens takes n positions, the last of which has no target: n - 1 positions
+    are supervised. A target never belongs to another sequence than its input.
+
+    Parameters
+    ----------
+    input_ids
+        Tokens, int64 (B, T); padding holds `pad_id`.
+    targets
+        The next token of the same sequence, int64 (B, T); `ignore_index` at the last token of a
+        sequence and at padding.
+    segment_ids
+        int32 (B, T): 1, 2, ... for the sequences of a row, 0 for padding. Attention stays within
+        equal numbers.
+    positions
+        int64 (B, T): 0, 1, ... from the start of each sequence; 0 at padding.
+    cu_seqlens
+        int32 (S + 1,): 0, then the running sum of the lengths of the batch's S sequences, row
+        by row, without padding.
+    num_supervised
+        How many positions have a target: what a sum of losses is to be divided by.
+    """
+
+    input_ids: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    segment_ids: NDArray[np.int32]
+    positions: NDArray[np.int64]
+    cu_seqlens: NDArray[np.int32]
+    num_supervised: int
+
+
+class PackedDataset(Dataset[PackedBatch]):
+    """The rows of a packing plan; each is a `PackedBatch` of one row.
+
+    Parameters
+    ----------
+    sequences
+        The tokens of every sequence, 1-D integers. They are read when a row is.
+    plan
+        A plan for the lengths of just these sequences.
+    pad_id
+        The token at padding.
+
+    Raises
+    ------
+    ValueError
+        If the plan is for other lengths, or a row is read whose tokens are not 1-D, not empty
+        and at least 0.
+    TypeError
+        If a row is read whose tokens are not integers.
+
+    Examples
+    --------
+    >>> from tinytrain.data import plan_packing
+    >>> sequences = [np.array([1, 2, 3]), np.array([4, 5]), np.array([6, 7, 8, 9])]
+    >>> plan = plan_packing([3, 2, 4], capacity=6)
+    >>> row = PackedDataset(sequences, plan)[0]
+    >>> row.input_ids
+    array([[4, 5, 6, 7, 8, 9]])
+    >>> row.targets
+    array([[   5, -100,    7,    8,    9, -100]])
+    >>> row.segment_ids
+    array([[1, 1, 2, 2, 2, 2]], dtype=int32)
+    >>> row.positions
+    array([[0, 1, 0, 1, 2, 3]])
+    >>> row.cu_seqlens, row.num_supervised
+    (array([0, 2, 6], dtype=int32), 4)
+    """
+
+    def __init__(self, sequences: Sequence[Tokens], plan: PackingPlan, pad_id: int = 0) -> None:
+        lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
+        if not np.array_equal(lengths, plan.lengths):
+            raise ValueError(
+                f"the plan is for {len(plan.lengths)} sequences with {plan.num_tokens} tokens, "
+                f"but got {len(lengths)} with {lengths.sum()}; plan and sequences must have the "
+                "same lengths in the same order"
+            )
+        self.sequences = sequences
+        self.plan = plan
+        self.pad_id = pad_id
+
+    def __getitem__(self, index: int) -> PackedBatch:
+        """Row `index` of the plan."""
+        sequences = [self.sequences[item] for item in self.plan.rows[index].tolist()]
+        return fill_rows([sequences], self.plan.capacity, self.pad_id)
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(self.plan.rows)
+
+
+def collate_packed(rows: Sequence[PackedBatch]) -> PackedBatch:
+    """Put packed rows one below the other: the `collate_fn` for a `PackedDataset`.
+
+    Raises
+    ------
+    ValueError
+        If the rows differ in their number of positions.
+    """
+    widths = {row.input_ids.shape[1] for row in rows}
+    if len(widths) != 1:
+        raise ValueError(f"rows of one batch must have one width, but got {sorted(widths)}")
+    lengths = np.concatenate([np.diff(row.cu_seqlens) for row in rows])
+    return PackedBatch(
+        input_ids=np.concatenate([row.input_ids for row in rows]),
+        targets=np.concatenate([row.targets for row in rows]),
+        segment_ids=np.concatenate([row.segment_ids for row in rows]),
+        positions=np.concatenate([row.positions for row in rows]),
+        cu_seqlens=_running_sum(lengths),
+        num_supervised=sum(row.num_supervised for row in rows),
+    )
+
+
+def split_sequences(
+    sequences: Sequence[Tokens], capacity: int, split: str = "error"
+) -> list[NDArray[Any]]:
+    """Make every sequence fit into `capacity` positions.
+
+    Parameters
+    ----------
+    sequences
+        1-D integer arrays, not empty.
+    capacity
+        The largest length allowed.
+    split
+        What to do with a longer sequence. ``"error"``: refuse. ``"truncate"``: keep its first
+        `capacity` tokens. ``"split"``: cut it into pieces of at most `capacity` tokens, each
+        of which begins with the last token of the piece before; so every token but the first
+        is the target of exactly one position, as it would be in one piece. Each piece is then a
+        sequence of its own, whose positions start from 0.
+
+    Returns
+    -------
+    list of ndarray
+        The sequences and pieces in order. They are views, not copies, of what was given.
+
+    Raises
+    ------
+    ValueError
+        If `split` is ``"error"`` and a sequence is too long, or an argument is invalid.
+    TypeError
+        If a sequence does not hold integers.
+
+    Examples
+    --------
+    >>> split_sequences([np.arange(6), np.arange(2)], capacity=3, split="split")
+    [array([0, 1, 2]), array([2, 3, 4]), array([4, 5]), array([0, 1])]
+    """
+    if split not in ("error", "truncate", "split"):
+        raise ValueError(f"split must be 'error', 'truncate' or 'split', but got {split!r}")
+    smallest = 2 if split == "split" else 1
+    if capacity < smallest:
+        raise ValueError(f"capacity must be at least {smallest} here, but got {capacity}")
+    pieces: list[NDArray[Any]] = []
+    for position, sequence in enumerate(sequences):
+        tokens = _as_tokens(sequence, position)
+        if len(tokens) <= capacity:
+            pieces.append(tokens)
+        elif split == "truncate":
+            pieces.append(tokens[:capacity])
+        elif split == "split":
+            starts = range(0, len(tokens) - 1, capacity - 1)
+            pieces.extend(tokens[start : start + capacity] for start in starts)
+        else:
+            raise ValueError(
+                f"sequence {position} has {len(tokens)} tokens, more than the capacity "
+                f"{capacity}; choose split='split' or split='truncate'"
+            )
+    return pieces
+
+
+def fill_rows(
+    rows: Sequence[Sequence[Tokens]],
+    width: int | None,
+    pad_id: int,
+    ignore_index: int = IGNORE_INDEX,
+) -> PackedBatch:
+    """Write the sequences of each row side by side into a batch of `width` positions per row.
+
+    Without a width, the fullest row decides. All sequences are written at once, because a loop
+    over them would take most of the time.
+    """
+    sequences = [_as_tokens(sequence) for row in rows for sequence in row]
+    lengths = np.array([len(tokens) for tokens in sequences])
+    per_row = np.array([len(row) for row in rows])
+    tokens = np.concatenate(sequences)
+    if tokens.min() < 0:
+        raise ValueError(f"tokens must be at least 0, but got {tokens.min()}")
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    first = np.cumsum(per_row) - per_row  # the first sequence of each row
+    fullest = int(np.add.reduceat(lengths, first).max())
+    width = fullest if width is None else width
+    if fullest > width:
+        raise ValueError(f"a row has {width} positions, but its sequences have {fullest}")
+    next_tokens = np.full(len(tokens), ignore_index, dtype=np.int64)
+    next_tokens[:-1] = tokens[1:]
+    next_tokens[ends - 1] = ignore_index
+
+    # Where each token goes in the flattened rows: its place among all tokens, moved by as much
+    # as the row's start is from the place of the row's first token.
+    shifts = np.arange(len(rows)) * width - starts[first]
+    place = np.arange(len(tokens))
+    destination = place + np.repeat(np.repeat(shifts, per_row), lengths)
+
+    def scatter(values: NDArray[Any], empty: int, dtype: type) -> NDArray[Any]:
+        flat: NDArray[Any] = np.full(len(rows) * width, empty, dtype=dtype)
+        flat[destination] = values
+        return flat.reshape(len(rows), width)
+
+    segments = np.arange(len(sequences)) - np.repeat(first, per_row) + 1
+    return PackedBatch(
+        input_ids=scatter(tokens, pad_id, np.int64),
+        targets=scatter(next_tokens, ignore_index, np.int64),
+        segment_ids=scatter(np.repeat(segments, lengths), 0, np.int32),
+        positions=scatter(place - np.repeat(starts, lengths), 0, np.int64),
+        cu_seqlens=_running_sum(lengths),
+        num_supervised=len(tokens) - len(sequences),
+    )
+
+
+def _as_tokens(sequence: Tokens, position: int | None = None) -> NDArray[Any]:
+    tokens = np.asarray(sequence)
+    name = "a sequence" if position is None else f"sequence {position}"
+    if tokens.ndim != 1 or tokens.size == 0:
+        raise ValueError(
+            f"{name} must be a 1-D array of tokens, not empty, but has the shape {tokens.shape}"
+        )
+    if tokens.dtype.kind not in "iu" or tokens.dtype == np.uint64:
+        raise TypeError(f"{name} must hold integers that fit int64, but holds {tokens.dtype}")
+    return tokens
+
+
+def _running_sum(lengths: NDArray[Any]) -> NDArray[np.int32]:
+    return np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)

@@ -1,0 +1,240 @@
+"""A decoder-only transformer language model, with normalisation before each sub-layer."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinytrain import autograd, nn
+from tinytrain.creation import arange, from_numpy
+from tinytrain.generator import Generator, as_generator
+from tinytrain.nn import functional as F
+from tinytrain.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """The sizes of a `GPT`.
+
+    Parameters
+    ----------
+    vocab_size : int
+        The number of different tokens, V.
+    context_length : int
+        The longest sequence, and the number of learned positions.
+    num_layers, num_heads, embed_dim : int
+        `num_heads` divides `embed_dim`.
+    dropout : float
+        On embeddings and on the output of every sub-layer.
+    tie_head : bool
+        Whether the output layer shares the token embedding's weights.
+    """
+
+    vocab_size: int
+    context_length: int = 128
+    num_layers: int = 4
+    num_heads: int = 4
+    embed_dim: int = 128
+    dropout: float = 0.0
+    tie_head: bool = False
+
+
+class Block(nn.Module):
+    """One layer: x + attention(norm(x)), then x + feed_forward(norm(x)).
+
+    References
+    ----------
+    R. Xiong et al., "On Layer Normalization in the Transformer Architecture", arXiv 2002.04745,
+    for normalisation before the sub-layers.
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        width = config.embed_dim
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = nn.CausalSelfAttention(width, config.num_heads, config.dropout)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width),
+            nn.GELU("tanh"),
+            nn.Linear(4 * width, width),
+            nn.Dropout(config.dropout),
+        )
+
+    def forward(self, x: Tensor, attn_mask: Tensor) -> Tensor:
+        """Map (B, T, D) to (B, T, D)."""
+        x = x + self.attention(self.attention_norm(x), attn_mask)
+        x = x + self.feed_forward(self.feed_forward_norm(x))
+        return x
+
+
+class GPT(nn.Module):
+    """Predicts the next token at every position.
+
+    Weights start normal with standard deviation 0.02, those that write to the residual stream
+    divided by sqrt(2 layers); biases start at 0.
+
+    References
+    ----------
+    A. Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section 2.3.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> model = GPT(GPTConfig(vocab_size=50, context_length=8, num_layers=1, embed_dim=16))
+    >>> model(tt.zeros(2, 8, dtype="int64")).shape
+    (2, 8, 50)
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        self.config = config
+        self.token_embedding = nn.Embedding(config.vocab_size, config.embed_dim)
+        self.position_embedding = nn.Embedding(config.context_length, config.embed_dim)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.norm = nn.LayerNorm(config.embed_dim)
+        self.head = nn.Linear(config.embed_dim, config.vocab_size, bias=False)
+        self._initialize()
+        if config.tie_head:
+            self.head.weight = self.token_embedding.weight
+
+    def _initialize(self) -> None:
+        residual_std = 0.02 / math.sqrt(2 * self.config.num_layers)
+        writes_to_stream = ("attention.projection.weight", "feed_forward.2.weight")
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 2:
+                std = residual_std if name.endswith(writes_to_stream) else 0.02
+                nn.init.normal_(parameter, std=std)
+            elif name.endswith("bias"):
+                nn.init.constant_(parameter, 0.0)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        positions: Tensor | None = None,
+        segment_ids: Tensor | None = None,
+    ) -> Tensor:
+        """Return the logits of the next token.
+
+        Parameters
+        ----------
+        input_ids : Tensor (B, T), integer
+            T is at most the context length.
+        positions : Tensor (B, T), integer, optional
+            0, 1, ... by default; packed rows restart them at each sequence.
+        segment_ids : Tensor (B, T), integer, optional
+            Which sequence of a packed row a position belongs to; attention stays within it.
+
+        Returns
+        -------
+        Tensor (B, T, V)
+        """
+        if input_ids.ndim != 2 or input_ids.shape[1] > self.config.context_length:
+            raise ValueError(
+                f"GPT expects ids (B, T) with T up to {self.config.context_length}, "
+                f"got shape {input_ids.shape}"
+            )
+        if positions is None:
+            positions = arange(input_ids.shape[1])
+        x = self.dropout(self.token_embedding(input_ids) + self.position_embedding(positions))
+        # One mask serves all layers.
+        mask = (
+            F.causal_mask(x) if segment_ids is None else F.segment_mask(segment_ids, dtype=x.dtype)
+        )
+        for block in self.blocks:
+            x = block(x, mask)
+        logits: Tensor = self.head(self.norm(x))
+        return logits
+
+    def generate(
+        self,
+        prompt: NDArray[np.integer[Any]],
+        max_new_tokens: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int | Generator = 0,
+    ) -> NDArray[np.int64]:
+        """Continue sequences token by token.
+
+        Each token is drawn from softmax(logits / temperature), restricted to the `top_k` likeliest.
+
+        Parameters
+        ----------
+        prompt : integer array (B, T) or (T,)
+            At least one token; only the last `context_length` are looked at.
+        max_new_tokens : int
+        temperature : float
+            0 takes the likeliest token; above 1 is more random than the model.
+        top_k : int, optional
+        seed : int or Generator
+            The same seed gives the same text.
+
+        Returns
+        -------
+        int64 array
+            The prompt with the new tokens behind it, in host memory.
+
+        Raises
+        ------
+        ValueError
+            The prompt is empty, or a setting makes no sense.
+        """
+        tokens = np.atleast_2d(np.asarray(prompt)).astype(np.int64)
+        _check_sampling(tokens, max_new_tokens, temperature, top_k)
+        generator = as_generator(seed)
+        was_training = self.training
+        self.eval()
+        try:
+            with autograd.no_grad():
+                for _ in range(max_new_tokens):
+                    window = np.ascontiguousarray(tokens[:, -self.config.context_length :])
+                    logits = self(from_numpy(window))[:, -1].cpu().numpy()
+                    drawn = _draw(logits, temperature, top_k, generator)
+                    tokens = np.concatenate([tokens, drawn[:, None]], axis=1)
+        finally:
+            self.train(was_training)
+        return tokens if np.ndim(prompt) == 2 else tokens[0]
+
+
+def _check_sampling(
+    tokens: NDArray[np.int64], max_new_tokens: int, temperature: float, top_k: int | None
+) -> None:
+    if tokens.ndim != 2 or tokens.shape[1] == 0:
+        raise ValueError(f"generate needs a prompt of at least one token, got {tokens.shape}")
+    if max_new_tokens < 0 or temperature < 0 or (top_k is not None and top_k < 1):
+        raise ValueError(
+            "generate needs max_new_tokens >= 0, temperature >= 0 and top_k >= 1, got "
+            f"{max_new_tokens}, {temperature}, {top_k}"
+        )
+
+
+def _draw(
+    logits: NDArray[Any], temperature: float, top_k: int | None, generator: Generator
+) -> NDArray[np.int64]:
+    """Draw one token per row of logits (B, V), by inverting the cumulative distribution."""
+    if temperature == 0:
+        return np.asarray(logits.argmax(axis=1))
+    scaled = logits.astype(np.float64) / temperature
+    if top_k is not None and top_k < scaled.shape[1]:
+        smallest_kept = np.partition(scaled, -top_k, axis=1)[:, [-top_k]]
+        scaled[scaled < smallest_kept] = -np.inf
+    weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    cumulative = weights.cumsum(axis=1)
+    threshold = generator.numpy.random(len(weights)) * cumulative[:, -1]
+    return np.asarray((cumulative > threshold[:, None]).argmax(axis=1))
+
+
+def language_model_loss(model: nn.Module, batch: Any) -> tuple[Tensor, int]:
+    """Return the summed cross-entropy of a packed batch, and the number of supervised tokens.
+
+    Parameters
+    ----------
+    model : GPT
+    batch : PackedBatch
+        With tensors in place of arrays; see `tinytrain.data.PackedBatch`.
+    """
+    logits = model(batch.input_ids, batch.positions, batch.segment_ids)
+    rows = logits.reshape(-1, logits.shape[-1])
+    loss_sum = F.cross_entropy(rows, batch.targets.reshape(-1), reduction="sum")
+    return loss_sum, batch.num_supervised

@@ -1,0 +1,202 @@
+"""PyTorch's multi-head attention layer: queries may differ from keys and values."""
+
+import math
+
+import numpy as np
+
+from tinytrain.creation import zeros
+from tinytrain.functions import where
+from tinytrain.nn import functional as F
+from tinytrain.nn import init
+from tinytrain.nn.attention import check_heads
+from tinytrain.nn.linear import Linear
+from tinytrain.nn.module import Module, Parameter
+from tinytrain.ops.attention import causal_mask
+from tinytrain.tensor import Tensor
+
+
+class MultiheadAttention(Module):
+    """Attention of queries to keys and values, in several heads.
+
+    Names, argument order, defaults and the layout of the parameters are PyTorch's.
+
+    Parameters
+    ----------
+    embed_dim : int
+        The width E of queries, keys, values and output.
+    num_heads : int
+        Divides E.
+    dropout : float
+        The probability of dropping an attention weight in training.
+    bias : bool
+        Whether the projections of queries, keys, values and output have biases.
+    batch_first : bool
+        Whether tensors are (B, T, E) rather than (T, B, E).
+
+    References
+    ----------
+    A. Vaswani et al., arXiv 1706.03762, section 3.2.2.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> layer = MultiheadAttention(8, num_heads=2, batch_first=True)
+    >>> queries, memory = tt.randn(3, 5, 8), tt.randn(3, 7, 8)
+    >>> output, weights = layer(queries, memory, memory)
+    >>> output.shape, weights.shape
+    ((3, 5, 8), (3, 5, 7))
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        *,
+        batch_first: bool = False,
+    ) -> None:
+        check_heads(embed_dim, num_heads)
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout probability must lie in 0 to 1, got {dropout}")
+        self.embed_dim, self.num_heads = embed_dim, num_heads
+        self.dropout, self.batch_first = dropout, batch_first
+        self.in_proj_weight = Parameter(zeros(3 * embed_dim, embed_dim))
+        bound = math.sqrt(6 / (4 * embed_dim))  # Glorot's, for a matrix (3 E, E)
+        init.uniform_(self.in_proj_weight, -bound, bound)
+        self.in_proj_bias = Parameter(zeros(3 * embed_dim)) if bias else None
+        self.out_proj = Linear(embed_dim, embed_dim, bias)
+        if self.out_proj.bias is not None:
+            init.constant_(self.out_proj.bias, 0.0)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attend.
+
+        Parameters
+        ----------
+        query, key, value : Tensor (T, B, E), (S, B, E), (S, B, E)
+            With the first two axes exchanged where `batch_first` is set.
+        key_padding_mask : Tensor (B, S), optional
+            Boolean (True: a key to ignore) or added to the scores.
+        need_weights : bool
+            Whether the attention weights are returned; without them, and without dropout, one
+            fused operation does the work.
+        attn_mask : Tensor (T, S) or (B * H, T, S), optional
+            Boolean (True: may *not* attend; the opposite of `scaled_dot_product_attention`, as in
+            PyTorch) or added to the scores.
+        average_attn_weights : bool
+            Whether the weights are averaged over the heads.
+        is_causal : bool
+            Hide keys s > t. It adds to the mask.
+
+        Returns
+        -------
+        output : Tensor
+            Of the query's shape.
+        weights : Tensor (B, T, S) or (B, H, T, S), or None
+            A query that may attend to nothing has weights 0, and finite gradients.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes or dtypes do not fit.
+        """
+        self._check(query, key, value)
+        if not self.batch_first:
+            query, key, value = (x.transpose(0, 1) for x in (query, key, value))
+        q, k, v = self._project(query, key, value)  # each (B, H, length, E / H)
+        mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal)
+        weights = None
+        if need_weights or (self.dropout and self.training):
+            scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+            weights = (scores if mask is None else scores + mask).softmax(-1)
+            weights = F.dropout(weights, self.dropout, self.training)
+            heads = weights @ v
+        else:
+            heads = F.scaled_dot_product_attention(q, k, v, mask)
+        output: Tensor = self.out_proj(heads.transpose(1, 2).reshape(query.shape))
+        if not self.batch_first:
+            output = output.transpose(0, 1)
+        if weights is None or not need_weights:
+            return output, None
+        return output, weights.mean(1) if average_attn_weights else weights
+
+    def _check(self, query: Tensor, key: Tensor, value: Tensor) -> None:
+        shapes = f"query {query.shape}, key {key.shape}, value {value.shape}"
+        if query.ndim != 3 or key.ndim != 3 or value.ndim != 3:
+            raise ValueError(f"MultiheadAttention expects three axes each, got {shapes}")
+        batch_axis = 0 if self.batch_first else 1
+        same_batch = query.shape[batch_axis] == key.shape[batch_axis]
+        if key.shape[:2] != value.shape[:2] or not same_batch:
+            order = "(B, length, E)" if self.batch_first else "(length, B, E)"
+            raise ValueError(
+                "MultiheadAttention expects one batch size, and as many keys as values, in tensors "
+                f"{order} (batch_first={self.batch_first}), got {shapes}"
+            )
+
+    def _project(self, *inputs: Tensor) -> list[Tensor]:
+        weights = self.in_proj_weight.split(self.embed_dim)
+        biases: list[Tensor] | list[None] = [None, None, None]
+        if self.in_proj_bias is not None:
+            biases = self.in_proj_bias.split(self.embed_dim)
+        projected = []
+        for x, weight, bias in zip(inputs, weights, biases, strict=True):
+            y = F.linear(x, weight, bias)
+            heads = y.reshape(*y.shape[:2], self.num_heads, self.embed_dim // self.num_heads)
+            projected.append(heads.transpose(1, 2))
+        return projected
+
+    def _mask(
+        self,
+        q: Tensor,
+        k: Tensor,
+        key_padding_mask: Tensor | None,
+        attn_mask: Tensor | None,
+        is_causal: bool,
+    ) -> Tensor | None:
+        """Combine all masks into one that is added to the scores (B, H, T, S)."""
+        batch, heads, queries = q.shape[:3]
+        keys = k.shape[2]
+        masks = []
+        if key_padding_mask is not None:
+            mask = _additive("key_padding_mask", key_padding_mask, q, [(batch, keys)])
+            masks.append(mask.reshape(batch, 1, 1, keys))
+        if attn_mask is not None:
+            shapes = [(queries, keys), (batch * heads, queries, keys)]
+            mask = _additive("attn_mask", attn_mask, q, shapes)
+            masks.append(mask if mask.ndim == 2 else mask.reshape(batch, heads, queries, keys))
+        if is_causal:
+            masks.append(Tensor(causal_mask(queries, keys, q.data)))
+        return sum(masks[1:], masks[0]) if masks else None
+
+    def extra_repr(self) -> str:
+        """Show the sizes."""
+        return (
+            f"{self.embed_dim}, num_heads={self.num_heads}, dropout={self.dropout}, "
+            f"batch_first={self.batch_first}"
+        )
+
+
+def _additive(name: str, mask: Tensor, like: Tensor, shapes: list[tuple[int, ...]]) -> Tensor:
+    """Turn a boolean mask in which True forbids into one that is added to the scores."""
+    if mask.shape not in shapes:
+        expected = " or ".join(map(str, shapes))
+        raise ValueError(f"MultiheadAttention: {name} must be {expected}, got {mask.shape}")
+    if mask.dtype == like.dtype:
+        return mask
+    if mask.dtype != np.bool_:
+        raise TypeError(
+            f"MultiheadAttention: {name} must be bool or, as the input, {like.dtype}, "
+            f"got {mask.dtype}"
+        )
+    return where(mask, -math.inf, 0.0).to(like.dtype)

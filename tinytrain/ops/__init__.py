@@ -1,0 +1,1 @@
+"""Every differentiable operation, on raw arrays: mathematics, and nothing of tensors."""

@@ -1,0 +1,214 @@
+"""Functions of one array, element by element. Integers are computed in float32."""
+
+from typing import Any
+
+import numpy as np
+
+from tinytrain.autograd import Function
+from tinytrain.backend import Array, xp_of
+from tinytrain.ops.promotion import as_float, is_float
+
+
+class Neg(Function):
+    """z = -x;  dL/dx = -g."""
+
+    def forward(self, x: Array) -> Array:
+        """Negate."""
+        return -x
+
+    def backward(self, gradient: Array) -> Array:
+        """Negate the gradient."""
+        return -gradient
+
+
+class Abs(Function):
+    """z = |x|;  dL/dx = g sign(x), which is 0 at x = 0."""
+
+    def forward(self, x: Array) -> Array:
+        """Take the absolute value."""
+        self.save(x)
+        return abs(x)
+
+    def backward(self, gradient: Array) -> Array:
+        """Multiply by the sign."""
+        (x,) = self.saved
+        return gradient * xp_of(x).sign(x)
+
+
+class Exp(Function):
+    """z = e^x;  dL/dx = g z."""
+
+    def forward(self, x: Array) -> Array:
+        """Exponentiate; the output is what the derivative needs."""
+        x = as_float(x)
+        z = xp_of(x).exp(x)
+        self.save(z)
+        return z
+
+    def backward(self, gradient: Array) -> Array:
+        """Multiply by the output."""
+        (z,) = self.saved
+        return gradient * z
+
+
+class Log(Function):
+    """z = ln x;  dL/dx = g / x."""
+
+    def forward(self, x: Array) -> Array:
+        """Take the natural logarithm."""
+        x = as_float(x)
+        self.save(x)
+        return xp_of(x).log(x)
+
+    def backward(self, gradient: Array) -> Array:
+        """Divide by the input."""
+        (x,) = self.saved
+        return gradient / x
+
+
+class Sqrt(Function):
+    """z = sqrt(x);  dL/dx = g / (2 z)."""
+
+    def forward(self, x: Array) -> Array:
+        """Take the square root."""
+        x = as_float(x)
+        z = xp_of(x).sqrt(x)
+        self.save(z)
+        return z
+
+    def backward(self, gradient: Array) -> Array:
+        """Divide by twice the output."""
+        (z,) = self.saved
+        return gradient / (2 * z)
+
+
+class Tanh(Function):
+    """z = tanh x;  dL/dx = g (1 - z^2)."""
+
+    def forward(self, x: Array) -> Array:
+        """Take the hyperbolic tangent."""
+        x = as_float(x)
+        z = xp_of(x).tanh(x)
+        self.save(z)
+        return z
+
+    def backward(self, gradient: Array) -> Array:
+        """Multiply by 1 - z^2."""
+        (z,) = self.saved
+        return gradient * (1 - z * z)
+
+
+class Sigmoid(Function):
+    """z = 1 / (1 + e^-x) = (1 + tanh(x / 2)) / 2;  dL/dx = g z (1 - z).
+
+    The form with tanh cannot overflow, and NumPy computes tanh twice as fast as exp. Far below
+    zero, where it would round to 0 or to a multiple of the rounding unit, e^x is the better value.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """Squash into (0, 1)."""
+        x = as_float(x)
+        xp = xp_of(x)
+        z = 0.5 * (1 + xp.tanh(0.5 * x))
+        small = xp.exp(xp.minimum(x, 0))
+        z = xp.where(x < -4, small / (1 + small), z)
+        self.save(z)
+        return z
+
+    def backward(self, gradient: Array) -> Array:
+        """Multiply by z (1 - z)."""
+        (z,) = self.saved
+        return gradient * z * (1 - z)
+
+
+class ReLU(Function):
+    """z = max(x, 0);  dL/dx = g where x > 0, else 0. Only a boolean mask is kept."""
+
+    def forward(self, x: Array) -> Array:
+        """Cut off below zero."""
+        if any(self.needs):
+            self.save(x > 0)
+        return xp_of(x).maximum(x, 0)
+
+    def backward(self, gradient: Array) -> Array:
+        """Stop the gradient where the input was cut off."""
+        (positive,) = self.saved
+        return gradient * positive
+
+
+class Clamp(Function):
+    """z = min(max(x, low), high);  dL/dx = g inside the closed interval, 0 outside."""
+
+    def __init__(self, low: float | None, high: float | None) -> None:
+        if low is None and high is None:
+            raise ValueError("clamp needs a minimum or a maximum")
+        self.low, self.high = low, high
+
+    def forward(self, x: Array) -> Array:
+        """Limit to the interval."""
+        xp = xp_of(x)
+        inside = xp.ones(x.shape, dtype=bool)
+        z = x
+        if self.low is not None:
+            z = xp.maximum(z, self.low)
+            inside &= x >= self.low
+        if self.high is not None:
+            z = xp.minimum(z, self.high)
+            inside &= x <= self.high
+        self.save(inside)
+        return z
+
+    def backward(self, gradient: Array) -> Array:
+        """Stop the gradient outside."""
+        (inside,) = self.saved
+        return gradient * inside
+
+
+class Cast(Function):
+    """z = x in another dtype; the gradient comes back in the dtype of x."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+        self.differentiable = is_float(dtype)  # type: ignore[misc]  # an integer has no gradient
+
+    def forward(self, x: Array) -> Array:
+        """Convert a copy."""
+        return x.astype(self.dtype)
+
+    def backward(self, gradient: Array) -> Array:
+        """Hand the gradient on; the base class converts it."""
+        return gradient
+
+
+class Copy(Function):
+    """z = x in memory of its own;  dL/dx = g."""
+
+    def forward(self, x: Array) -> Array:
+        """Copy."""
+        return x.copy()
+
+    def backward(self, gradient: Array) -> Array:
+        """Hand the gradient on."""
+        return gradient
+
+
+class Dropout(Function):
+    """z = x m / (1 - p), where each element of m is 0 with probability p, else 1.
+
+    References
+    ----------
+    N. Srivastava et al., "Dropout", JMLR 15 (2014), section 4; scaling in training rather than in
+    evaluation is the "inverted" form.
+    """
+
+    def __init__(self, probability: float, keep: Array) -> None:
+        self.scale = 0.0 if probability == 1 else 1 / (1 - probability)
+        self.keep = keep  # boolean, drawn by the caller
+
+    def forward(self, x: Array) -> Array:
+        """Zero the dropped elements and scale up the others."""
+        return x * self.keep * self.scale
+
+    def backward(self, gradient: Array) -> Array:
+        """Pass the gradient through the same mask and scale."""
+        return gradient * self.keep * self.scale

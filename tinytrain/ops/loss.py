@@ -1,0 +1,101 @@
+"""Losses that are one operation each."""
+
+import numpy as np
+
+from tinytrain.autograd import Function
+from tinytrain.backend import Array, xp_of
+from tinytrain.kernels import cpu as kernels
+from tinytrain.ops.index import check_range
+from tinytrain.ops.promotion import is_float
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def check_reduction(reduction: str) -> None:
+    """Raise where a loss is asked for a reduction that does not exist.
+
+    Examples
+    --------
+    >>> check_reduction("average")
+    Traceback (most recent call last):
+        ...
+    ValueError: reduction must be one of mean, sum, none, not 'average'
+    """
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, not {reduction!r}")
+
+
+class CrossEntropy(Function):
+    """The negative log-likelihood of class targets under softmax(logits).
+
+    Per row, with p = softmax(logits), s the label smoothing and C classes:
+    loss = -(1 - s) log p[target] - s / C sum_c log p[c];
+    dL/dlogits = g (p - (1 - s) onehot(target) - s / C).
+    Rows whose target is `ignore_index` have loss 0 and gradient 0, and do not count in the mean.
+    Shapes: logits (N, C), targets (N,); the loss is 0-d, or (N,) with reduction "none".
+
+    References
+    ----------
+    C. Szegedy et al., "Rethinking the Inception Architecture", arXiv 1512.00567, section 7, for
+    label smoothing.
+    """
+
+    def __init__(
+        self, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+    ) -> None:
+        check_reduction(reduction)
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing must lie in 0 to 1, got {label_smoothing}")
+        self.ignore_index, self.reduction = ignore_index, reduction
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits: Array, targets: Array) -> Array:
+        """Compute softmax once; its probabilities are also what the gradient needs."""
+        xp = xp_of(logits, targets)
+        self._check(logits, targets)
+        counted = targets != self.ignore_index
+        safe = xp.where(counted, targets, targets.dtype.type(0))
+        check_range(safe, logits.shape[1], "target class")
+        rows = xp.arange(len(targets))
+        probabilities, maxima, sums = kernels.softmax_rows(xp.ascontiguousarray(logits))
+        log_sums = xp.log(sums)
+        losses = log_sums - (logits[rows, safe] - maxima)
+        if self.label_smoothing:
+            uniform = log_sums - (kernels.row_sums(logits) / logits.shape[1] - maxima)
+            losses = (1 - self.label_smoothing) * losses + self.label_smoothing * uniform
+        losses = xp.where(counted, losses, losses.dtype.type(0))
+        self.save(probabilities, safe, counted)
+        if self.reduction == "none":
+            return losses
+        total = losses.sum()
+        if self.reduction == "sum":
+            return total
+        self.divisor = counted.sum().astype(logits.dtype)
+        with np.errstate(invalid="ignore"):  # the mean of no items is NaN, as in PyTorch
+            return total / self.divisor
+
+    def backward(self, gradient: Array) -> tuple[Array, None]:
+        """Subtract the target distribution from the probabilities."""
+        probabilities, targets, counted = self.saved
+        xp = xp_of(probabilities)
+        if self.reduction == "mean":
+            with np.errstate(divide="ignore", invalid="ignore"):
+                gradient = gradient / self.divisor
+        per_row = xp.where(counted, gradient, probabilities.dtype.type(0))  # (N,)
+        dlogits = probabilities * per_row[:, None]
+        dlogits[xp.arange(len(targets)), targets] -= (1 - self.label_smoothing) * per_row
+        if self.label_smoothing:
+            dlogits -= (self.label_smoothing / dlogits.shape[1]) * per_row[:, None]
+        return dlogits, None
+
+    @staticmethod
+    def _check(logits: Array, targets: Array) -> None:
+        if logits.ndim != 2 or targets.ndim != 1 or len(logits) != len(targets):
+            raise ValueError(
+                "cross_entropy expects logits (N, C) and targets (N,), got shapes "
+                f"{logits.shape} and {targets.shape}"
+            )
+        if not is_float(logits.dtype):
+            raise TypeError(f"cross_entropy needs floating-point logits, got {logits.dtype}")
+        if targets.dtype.kind not in "iu":
+            raise TypeError(f"cross_entropy needs integer class targets, got {targets.dtype}")

@@ -1,0 +1,149 @@
+"""Layer and batch normalisation, each as one operation."""
+
+import math
+
+from tinytrain.autograd import Function
+from tinytrain.backend import Array, xp_of
+from tinytrain.kernels import cpu as kernels
+from tinytrain.ops.promotion import is_float
+
+
+class LayerNorm(Function):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, over the last axes of x.
+
+    Mean and (biased) variance are those of one row. Shapes: x (..., *S), weight and bias (*S) or
+    None, y like x.
+
+    References
+    ----------
+    J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer Normalization", arXiv 1607.06450, section 3.
+    """
+
+    def __init__(self, normalized_shape: tuple[int, ...], eps: float = 1e-5) -> None:
+        self.normalized_shape, self.eps = normalized_shape, eps
+
+    def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
+        """Normalise each row."""
+        shape = self.normalized_shape
+        if not shape or x.shape[-len(shape) :] != shape:
+            raise ValueError(f"layer_norm over {shape} expects it at the end of shape {x.shape}")
+        _check_affine("layer_norm", x, shape, weight, bias)
+        xp_of(x, weight, bias)
+        width = math.prod(shape)
+        rows = x.reshape(-1, width)
+        y, normalized, inverse_std = kernels.layer_norm(
+            rows,
+            None if weight is None else weight.reshape(width),
+            None if bias is None else bias.reshape(width),
+            self.eps,
+        )
+        self.save(normalized, inverse_std, weight)
+        return y.reshape(x.shape)
+
+    def backward(self, gradient: Array) -> tuple[Array, Array | None, Array | None]:
+        """Differentiate through mean and variance."""
+        normalized, inverse_std, weight = self.saved
+        width = normalized.shape[1]
+        dx, dweight, dbias = kernels.layer_norm_backward(
+            gradient.reshape(-1, width),
+            normalized,
+            inverse_std,
+            None if weight is None else weight.reshape(width),
+        )
+        shape = self.normalized_shape
+        return (
+            dx.reshape(gradient.shape),
+            dweight.reshape(shape) if self.needs[1] else None,
+            dbias.reshape(shape) if self.needs[2] else None,
+        )
+
+
+class BatchNorm(Function):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, per channel (axis 1).
+
+    Without given statistics the mean and the biased variance of the batch normalise, and the
+    gradient flows through them. With given ones (evaluation) they are constants.
+
+    Attributes
+    ----------
+    mean, variance : array (C,)
+        After `forward`: the statistics that normalised.
+    count : int
+        After `forward`: the number of values per channel.
+
+    References
+    ----------
+    S. Ioffe and C. Szegedy, "Batch Normalization", arXiv 1502.03167, algorithm 1.
+    """
+
+    def __init__(self, eps: float = 1e-5, statistics: tuple[Array, Array] | None = None) -> None:
+        self.eps, self.statistics = eps, statistics
+
+    def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
+        """Normalise each channel."""
+        if x.ndim < 2:
+            raise ValueError(f"batch_norm expects shape (N, C) or (N, C, ...), got {x.shape}")
+        _check_affine("batch_norm", x, (x.shape[1],), weight, bias)
+        xp = xp_of(x, weight, bias)
+        rows = _channels_last(x)  # (M, C)
+        self.count = rows.shape[0]
+        if self.statistics is None:
+            if self.count < 2:
+                raise ValueError(
+                    "batch_norm in training needs more than one value per channel, got input shape "
+                    f"{x.shape}: use a larger batch, drop_last=True, or eval()"
+                )
+            self.mean = kernels.column_sums(rows) / self.count
+            centered = rows - self.mean
+            self.variance = kernels.column_sums(centered * centered) / self.count
+        else:
+            self.mean, self.variance = self.statistics
+            centered = rows - self.mean
+        inverse_std = 1 / xp.sqrt(self.variance + self.eps)
+        centered *= inverse_std
+        self.save(centered, inverse_std, weight)
+        y = centered if weight is None else centered * weight
+        if bias is not None:
+            y = y + bias
+        return _channels_second(y, x.shape)
+
+    def backward(self, gradient: Array) -> tuple[Array | None, Array | None, Array | None]:
+        """Differentiate through the batch statistics, or around the given ones."""
+        normalized, inverse_std, weight = self.saved
+        g = _channels_last(gradient)
+        dbias = kernels.column_sums(g)
+        dweight = kernels.column_sums(g * normalized)
+        dx = None
+        if self.needs[0]:
+            dx = g
+            if self.statistics is None:
+                dx = g - (dbias + normalized * dweight) / self.count
+            dx = dx * (inverse_std if weight is None else inverse_std * weight)
+            dx = _channels_second(dx, gradient.shape)
+        return dx, dweight if self.needs[1] else None, dbias if self.needs[2] else None
+
+
+def _check_affine(
+    name: str, x: Array, shape: tuple[int, ...], weight: Array | None, bias: Array | None
+) -> None:
+    if not is_float(x.dtype):
+        raise TypeError(f"{name} needs a floating-point input, got {x.dtype}")
+    for label, array in (("weight", weight), ("bias", bias)):
+        if array is not None and array.shape != shape:
+            raise ValueError(f"{name}: {label} has shape {array.shape}, expected {shape}")
+        if array is not None and array.dtype != x.dtype:
+            raise TypeError(f"{name}: input is {x.dtype}, {label} is {array.dtype}")
+
+
+def _channels_last(x: Array) -> Array:
+    """Turn (N, C, ...) into a matrix (M, C) with one row per position."""
+    if x.ndim == 2:
+        return x
+    return xp_of(x).moveaxis(x, 1, -1).reshape(-1, x.shape[1])
+
+
+def _channels_second(rows: Array, shape: tuple[int, ...]) -> Array:
+    """Undo `_channels_last`."""
+    if len(shape) == 2:
+        return rows
+    return xp_of(rows).moveaxis(rows.reshape(shape[0], *shape[2:], shape[1]), -1, 1)

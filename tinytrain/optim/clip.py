@@ -1,0 +1,102 @@
+"""Limiting the size of gradients."""
+
+import math
+from collections.abc import Iterable
+
+from tinytrain import backend
+from tinytrain.optim.flat import gradient_arrays
+from tinytrain.tensor import Tensor
+
+
+def gradient_norm(parameters: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
+    """Return the norm of all gradients taken as one vector.
+
+    Parameters
+    ----------
+    parameters : iterable of Tensor
+        Those without a gradient are left out.
+    norm_type : float
+        p of the p-norm; infinity gives the largest magnitude.
+
+    Returns
+    -------
+    Tensor ()
+        On the parameters' device, so that nothing waits for it; 0 where there are no gradients.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> w = tt.tensor([1.0, 1.0], requires_grad=True)
+    >>> (w * tt.tensor([3.0, 4.0])).sum().backward()
+    >>> gradient_norm([w])
+    tensor(5., dtype=float32, device=cpu)
+    """
+    if norm_type <= 0:
+        raise ValueError(f"norm_type must be above 0, got {norm_type}")
+    arrays = gradient_arrays(list(parameters))
+    if not arrays:
+        return Tensor(backend.creation_library().zeros((), dtype="float32"))
+    xp = backend.xp_of(*arrays)
+    if norm_type == math.inf:
+        largest = xp.stack([xp.abs(array).max() for array in arrays])
+        return Tensor(backend.as_array(largest.max()))
+    if norm_type == 2:
+        total = sum(xp.dot(array, array) for array in arrays)
+        return Tensor(backend.as_array(xp.sqrt(total)))
+    total = sum((xp.abs(array) ** norm_type).sum() for array in arrays)
+    return Tensor(backend.as_array(total ** (1 / norm_type)))
+
+
+def clip_grad_norm_(
+    parameters: Iterable[Tensor] | Tensor,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> Tensor:
+    """Scale all gradients down, in place, so that their joint norm is at most `max_norm`.
+
+    g <- g min(1, max_norm / (norm + 1e-6)), with the norm over all gradients as one vector.
+
+    Parameters
+    ----------
+    parameters : iterable of Tensor, or one
+    max_norm : float
+    norm_type : float
+        p of the p-norm; may be infinity.
+    error_if_nonfinite : bool
+        Raise where the norm is NaN or infinite (this reads the norm, which on a GPU waits).
+
+    Returns
+    -------
+    Tensor ()
+        The norm before clipping.
+
+    Raises
+    ------
+    RuntimeError
+        The norm is not finite and that was to be an error; the gradients are unchanged.
+
+    References
+    ----------
+    R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural
+    networks", arXiv 1211.5063, algorithm 1.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> w = tt.tensor([1.0, 1.0], requires_grad=True)
+    >>> (w * tt.tensor([3.0, 4.0])).sum().backward()
+    >>> clip_grad_norm_([w], max_norm=1.0)
+    tensor(5., dtype=float32, device=cpu)
+    >>> abs(gradient_norm([w]).item() - 1.0) < 1e-5
+    True
+    """
+    listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    norm = gradient_norm(listed, norm_type)
+    if error_if_nonfinite and not math.isfinite(norm.item()):
+        raise RuntimeError(f"the gradients' norm is {norm.item()}: they cannot be clipped")
+    xp = backend.xp_of(norm.data)
+    factor = xp.minimum(max_norm / (norm.data + 1e-6), norm.dtype.type(1))
+    for array in gradient_arrays(listed):
+        array *= factor.astype(array.dtype)
+    return norm

@@ -1,0 +1,266 @@
+"""What all optimizers share: parameter groups on flat buffers, and their state."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from tinytrain import backend
+from tinytrain.backend import Array
+from tinytrain.optim.flat import FlatBuffer
+from tinytrain.tensor import Tensor
+
+Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
+
+
+class FlatGroup:
+    """The part of a parameter group that shares a dtype and a device, with its state.
+
+    Attributes
+    ----------
+    flat : FlatBuffer
+        Values and gradients.
+    state : dict of str to array (N,)
+        The optimizer's flat arrays, such as momenta, by PyTorch's names.
+    steps : list of int
+        How many updates each parameter has had: one without a gradient is skipped.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], names: Sequence[str]) -> None:
+        self.flat = FlatBuffer(parameters, names)
+        self.state: dict[str, Array] = {}
+        self.steps = [0] * len(parameters)
+
+
+class Optimizer:
+    """The base of optimizers.
+
+    A subclass names its flat state arrays and updates one contiguous stretch at a time.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, of (name, Tensor), or of dict
+        Parameters, or groups: dictionaries with ``"params"`` and settings of their own.
+    defaults : dict
+        Settings of groups that do not give their own.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        ``"params"`` and the settings, which may be changed between steps.
+
+    Raises
+    ------
+    ValueError
+        There are no parameters, or one is given twice.
+    TypeError
+        A parameter is no leaf that requires gradients.
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, params: Parameters, defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self._flat_groups: list[list[FlatGroup]] = []
+        groups = list(params)
+        if not groups:
+            raise ValueError(f"{type(self).__name__} got no parameters")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(group)  # type: ignore[arg-type]
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Add parameters with settings of their own."""
+        unknown = set(group) - set(self.defaults) - {"params"}
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__} has no setting {', '.join(sorted(map(str, unknown)))}; "
+                f"it has {', '.join(self.defaults)}"
+            )
+        members = group["params"]
+        members = [members] if isinstance(members, Tensor) else list(members)
+        names, parameters = _names_and_parameters(members, len(self.param_groups))
+        settings = {**self.defaults, **group, "params": parameters}
+        self.check_settings(settings)
+        kinds: dict[tuple[Any, str], list[int]] = {}
+        for position, parameter in enumerate(parameters):
+            kinds.setdefault((parameter.dtype, parameter.device), []).append(position)
+        flat_groups = [
+            FlatGroup([parameters[i] for i in positions], [names[i] for i in positions])
+            for positions in kinds.values()
+        ]
+        self.param_groups.append(settings)
+        self._flat_groups.append(flat_groups)
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Raise a ValueError where a setting makes no sense."""
+        for name in ("lr", "weight_decay"):
+            if settings[name] < 0:
+                raise ValueError(f"{type(self).__name__}: {name} is {settings[name]}, below 0")
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients; with ``set_to_none=False`` they become zeros that still count."""
+        for flat_groups in self._flat_groups:
+            for group in flat_groups:
+                if not set_to_none:
+                    group.flat.gradient[...] = 0
+                for parameter in group.flat.parameters:
+                    leaf = parameter.leaf_gradient
+                    leaf.array = None if set_to_none else leaf.view
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient; the others, and their state, stay."""
+        for settings, flat_groups in zip(self.param_groups, self._flat_groups, strict=True):
+            for group in flat_groups:
+                group.flat.restore_views()
+                # Parameters that have had equally many updates share the bias correction.
+                for stretch, first in list(group.flat.stretches(labels=group.steps)):
+                    state = self._state_of(group, stretch)
+                    self.update(
+                        group.flat.data[stretch],
+                        group.flat.gradient[stretch],
+                        state,
+                        settings,
+                        group.steps[first] + 1,
+                    )
+                for position in range(len(group.steps)):
+                    group.steps[position] += group.flat.has_gradient(position)
+
+    def _state_of(self, group: FlatGroup, stretch: slice) -> dict[str, Array]:
+        xp = backend.xp_of(group.flat.data)
+        for name in self.state_names:
+            if name not in group.state:
+                group.state[name] = xp.zeros_like(group.flat.data)
+        return {name: array[stretch] for name, array in group.state.items()}
+
+    def update(
+        self,
+        parameter: Array,
+        gradient: Array,
+        state: dict[str, Array],
+        settings: Mapping[str, Any],
+        step: int,
+    ) -> None:
+        """Update a stretch of parameters in place.
+
+        Parameters
+        ----------
+        parameter, gradient : array (N,)
+        state : dict of str to array (N,)
+            The flat state arrays named by `state_names`; they start as zeros.
+        settings : mapping
+            Of the parameter group.
+        step : int
+            The number of this update, from 1.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define update()")
+
+    # ---------------------------------------------------------------- saving and loading
+
+    def _located(self) -> list[tuple[FlatGroup, int]]:
+        """Return where each parameter lives, in the order of the parameter groups."""
+        places: dict[int, tuple[FlatGroup, int]] = {}
+        for flat_groups in self._flat_groups:
+            for group in flat_groups:
+                for position, parameter in enumerate(group.flat.parameters):
+                    places[id(parameter)] = (group, position)
+        return [places[id(p)] for settings in self.param_groups for p in settings["params"]]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return copies of state and settings, in PyTorch's layout.
+
+        Returns
+        -------
+        dict
+            ``"state"``: for each parameter that was updated, by number, ``"step"`` and its arrays;
+            ``"param_groups"``: the settings, with ``"params"`` as numbers.
+        """
+        state = {}
+        for number, (group, position) in enumerate(self._located()):
+            if group.steps[position]:
+                arrays = {
+                    name: group.flat.piece(flat, position).copy()
+                    for name, flat in group.state.items()
+                }
+                state[number] = {"step": group.steps[position], **arrays}
+        groups, count = [], 0
+        for settings in self.param_groups:
+            numbers = list(range(count, count + len(settings["params"])))
+            groups.append({**settings, "params": numbers})
+            count += len(numbers)
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over state and settings by copying them.
+
+        Raises
+        ------
+        ValueError
+            The groups, names or shapes differ from this optimizer's. Nothing is loaded then.
+        """
+        located = self._located()
+        self._check_state(state_dict, located)
+        for settings, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
+            settings.update({key: value for key, value in saved.items() if key != "params"})
+        for number, (group, position) in enumerate(located):
+            saved = state_dict["state"].get(number, {"step": 0})
+            group.steps[position] = int(saved["step"])
+            pieces = self._state_of(group, slice(None))
+            for name, flat in pieces.items():
+                value = saved.get(name, 0)
+                host = value.data if isinstance(value, Tensor) else value
+                piece = group.flat.piece(flat, position)
+                piece[...] = backend.to_device(host) if hasattr(host, "shape") else host
+
+    def _check_state(
+        self, state_dict: Mapping[str, Any], located: list[tuple[FlatGroup, int]]
+    ) -> None:
+        here = [len(settings["params"]) for settings in self.param_groups]
+        there = [len(settings["params"]) for settings in state_dict["param_groups"]]
+        if here != there:
+            raise ValueError(
+                f"the state is of groups of {there} parameters, this optimizer has {here}"
+            )
+        for number, (group, position) in enumerate(located):
+            saved = state_dict["state"].get(number)
+            if saved is None:
+                continue
+            shape = group.flat.parameters[position].shape
+            for name in self.state_names:
+                found = getattr(saved.get(name), "shape", None)
+                if found != shape:
+                    raise ValueError(
+                        f"state {name!r} of parameter {number} ({group.flat.names[position]}) has "
+                        f"shape {found}, expected {shape}"
+                    )
+
+    def __repr__(self) -> str:
+        lines = []
+        for number, settings in enumerate(self.param_groups):
+            shown = {key: value for key, value in settings.items() if key != "params"}
+            count = sum(parameter.numel() for parameter in settings["params"])
+            listed = ", ".join(f"{key}={value}" for key, value in shown.items())
+            lines.append(f"  group {number}: {count:,} values, {listed}")
+        return f"{type(self).__name__}(\n" + "\n".join(lines) + "\n)"
+
+
+def _names_and_parameters(
+    members: Sequence[Any], group_number: int
+) -> tuple[list[str], list[Tensor]]:
+    """Separate names from parameters, and check that each can be trained."""
+    if not members:
+        raise ValueError(f"parameter group {group_number} is empty")
+    names, parameters = [], []
+    for position, member in enumerate(members):
+        named = isinstance(member, tuple)
+        name, parameter = member if named else (f"{group_number}.{position}", member)
+        if not isinstance(parameter, Tensor) or not parameter.is_leaf:
+            raise TypeError(
+                f"parameter {name!r} is no leaf tensor: {type(parameter).__name__} (an optimizer "
+                "takes model.parameters(), not results of operations)"
+            )
+        if not parameter.requires_grad:
+            raise TypeError(f"parameter {name!r} does not require gradients: leave it out")
+        names.append(name)
+        parameters.append(parameter)
+    return names, parameters

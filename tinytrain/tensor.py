@@ -1,0 +1,657 @@
+"""The tensor: an array, its gradient, and the node that made it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from tinytrain import autograd, backend
+from tinytrain.autograd import Function, LeafGradient
+from tinytrain.backend import Array, is_array
+from tinytrain.ops import arithmetic, elementwise, index, matmul, reduce, selection, shape, softmax
+from tinytrain.ops.promotion import is_float
+from tinytrain.ops.reduce import Axes
+
+Flag = bool  # the class below has methods of these two names
+Number = float
+Scalar = bool | int | float
+Operand = Any  # a Tensor or a Scalar
+
+
+class ValuesAndIndices(NamedTuple):
+    """What `Tensor.max` and `Tensor.min` along one axis return."""
+
+    values: "Tensor"
+    indices: "Tensor"
+
+
+def apply(function: Function, *inputs: Any) -> "Tensor":
+    """Run an operation on tensors, and record it where a gradient will be wanted.
+
+    Parameters
+    ----------
+    function : Function
+        The operation, which becomes the node of the result.
+    *inputs : Tensor, Python or NumPy number, or None
+        A bare array is refused: whether it should be copied, moved or differentiated is the
+        caller's decision, not a guess.
+
+    Raises
+    ------
+    TypeError
+        An input is none of these.
+
+    Examples
+    --------
+    >>> x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    >>> apply(arithmetic.Mul(), x, x).node.name
+    'Mul'
+    """
+    arrays = [
+        value.data if isinstance(value, Tensor) else _constant(value, function) for value in inputs
+    ]
+    if not (function.differentiable and autograd.is_grad_enabled()):
+        return Tensor(function(*arrays))
+    needs = tuple(isinstance(value, Tensor) and value.requires_grad for value in inputs)
+    if not any(needs):
+        return Tensor(function(*arrays))
+    function.needs = needs
+    output = Tensor(function(*arrays))
+    function.inputs = tuple(
+        (array.shape, array.dtype) if needed else ((), None)
+        for array, needed in zip(arrays, needs, strict=True)
+    )
+    function.edges = tuple(
+        value._edge() if needed else None for value, needed in zip(inputs, needs, strict=True)
+    )
+    output.node = function
+    output._requires_grad = True
+    return output
+
+
+def _constant(value: Any, function: Function) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()  # a NumPy scalar would widen float32; a Python number does not
+    if hasattr(value, "shape"):
+        raise TypeError(
+            f"{function.name} got a bare {type(value).__name__} of shape {value.shape}: wrap it "
+            "with tt.tensor(...) (copies) or tt.from_numpy(...) (shares memory)"
+        )
+    raise TypeError(f"{function.name} cannot compute with a {type(value).__name__}: {value!r}")
+
+
+class Tensor:
+    """An array on some device that can take part in differentiation.
+
+    Parameters
+    ----------
+    data : array
+        Taken as it is, not copied. Users make tensors with `tinytrain.tensor`, which copies.
+    requires_grad : bool
+        Whether operations on it are recorded, so that `backward` fills `grad`.
+
+    Attributes
+    ----------
+    data : array
+        The live array of NumPy or CuPy.
+    node : Function or None
+        The operation that made it; None for a leaf.
+
+    Examples
+    --------
+    >>> x = Tensor(np.array([1.0, 2.0], dtype=np.float32), requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.], dtype=float32, device=cpu)
+    """
+
+    __slots__ = ("__weakref__", "_leaf", "_requires_grad", "data", "node")
+    __array_ufunc__ = None  # NumPy's operators leave arithmetic with tensors to the tensor
+
+    def __init__(self, data: Array, requires_grad: Flag = False) -> None:
+        if not is_array(data):
+            raise TypeError(
+                f"Tensor takes an array, got {type(data).__name__}; use tt.tensor({data!r})"
+            )
+        self.data = data
+        self.node: Function | None = None
+        self._leaf: LeafGradient | None = None
+        self._requires_grad = False
+        if requires_grad:
+            self.requires_grad = True
+
+    # ---------------------------------------------------------------- what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of its axes."""
+        return self.data.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of its elements."""
+        return self.data.dtype  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> str:
+        """Where its array lives: ``"cpu"`` or ``"cuda"``."""
+        return backend.device_of(self.data)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim  # type: ignore[no-any-return]
+
+    @property
+    def T(self) -> "Tensor":
+        """The matrix transposed."""
+        if self.ndim != 2:
+            raise ValueError(f"T is for matrices; use permute(...) for shape {self.shape}")
+        return self.transpose(0, 1)
+
+    def size(self, dim: int | None = None) -> Any:
+        """Return the shape, or the size of one axis."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        """Return the number of axes."""
+        return self.ndim
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return self.data.size  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("a 0-d tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        values = np.array2string(backend.to_host(self.data), separator=", ", prefix="tensor(")
+        parts = [values, f"dtype={self.dtype}", f"device={self.device}"]
+        if self.requires_grad:
+            parts.append("requires_grad=True")
+        if self.node is not None:
+            parts.append(f"op={self.node.name}")
+        return f"tensor({', '.join(parts)})"
+
+    def __format__(self, specification: str) -> str:
+        return format(self.item(), specification) if self.ndim == 0 else format(repr(self))
+
+    # ---------------------------------------------------------------- differentiation
+
+    @property
+    def is_leaf(self) -> Flag:
+        """Whether no recorded operation made it."""
+        return self.node is None
+
+    @property
+    def requires_grad(self) -> Flag:
+        """Whether operations on it are recorded."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: Flag) -> None:
+        if not self.is_leaf:
+            raise RuntimeError("requires_grad can be set on leaves only; use detach()")
+        if value and not is_float(self.dtype):
+            raise TypeError(f"only floating-point tensors can require gradients, not {self.dtype}")
+        self._requires_grad = value
+
+    def requires_grad_(self, requires_grad: Flag = True) -> "Tensor":
+        """Set `requires_grad` and return the tensor itself."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def grad(self) -> "Tensor | None":
+        """The gradient collected so far; None until a backward pass reached this leaf."""
+        if self._leaf is None or self._leaf.array is None:
+            return None
+        return Tensor(self._leaf.array)
+
+    @grad.setter
+    def grad(self, value: "Tensor | None") -> None:
+        if value is None:
+            if self._leaf is not None:
+                self._leaf.clear()
+            return
+        self._check_gradient(value)
+        self.leaf_gradient.set(value.data)
+
+    @property
+    def leaf_gradient(self) -> LeafGradient:
+        """The place where this leaf's gradient is collected, for optimizers."""
+        if self._leaf is None:
+            self._leaf = LeafGradient()
+        return self._leaf
+
+    def _edge(self) -> Function | LeafGradient:
+        return self.leaf_gradient if self.node is None else self.node
+
+    def backward(self, gradient: "Tensor | None" = None, retain_graph: Flag = False) -> None:
+        """Differentiate this tensor with respect to the leaves, adding to their `grad`.
+
+        Parameters
+        ----------
+        gradient : Tensor, optional
+            dL/d(this), of its shape and dtype; 1 for a tensor of one element.
+        retain_graph : bool
+            Keep what a second backward pass through the same graph needs.
+
+        Raises
+        ------
+        RuntimeError
+            It requires no gradient; it has several elements and no `gradient` was given; or its
+            graph was freed by an earlier backward pass.
+        ValueError, TypeError
+            `gradient` has another shape or dtype.
+        """
+        if not self.requires_grad:
+            raise RuntimeError(
+                "backward on a tensor that requires no gradient: nothing it was computed from "
+                "requires one, or it was computed under no_grad"
+            )
+        if gradient is None:
+            if self.numel() != 1:
+                raise RuntimeError(
+                    f"backward on a tensor of shape {self.shape} needs a gradient of that shape; "
+                    "only a tensor of one element has an obvious one"
+                )
+            gradient = Tensor(backend.xp_of(self.data).ones(self.shape, dtype=self.dtype))
+        self._check_gradient(gradient)
+        if self.node is None:
+            self.leaf_gradient.add(gradient.data)
+        else:
+            autograd.backward(self.node, gradient.data, retain_graph)
+
+    def _check_gradient(self, gradient: "Tensor") -> None:
+        if not isinstance(gradient, Tensor):
+            raise TypeError(f"a gradient must be a Tensor, got {type(gradient).__name__}")
+        backend.xp_of(self.data, gradient.data)
+        if gradient.shape != self.shape:
+            raise ValueError(f"gradient of shape {gradient.shape} for a tensor of {self.shape}")
+        if gradient.dtype != self.dtype:
+            raise TypeError(f"gradient of {gradient.dtype} for a tensor of {self.dtype}")
+
+    def retain_grad(self) -> None:
+        """Collect the gradient of an intermediate result in `grad` too."""
+        if not self.requires_grad:
+            raise RuntimeError("retain_grad on a tensor that requires no gradient")
+        if self.node is not None:
+            self.node.retained = self.leaf_gradient
+
+    def detach(self) -> "Tensor":
+        """Return a tensor that shares the array but is cut off from the graph."""
+        return Tensor(self.data)
+
+    def clone(self) -> "Tensor":
+        """Return a copy, through which gradients flow."""
+        return apply(elementwise.Copy(), self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
+        if not self.is_leaf:
+            raise RuntimeError("only leaves can be deep-copied; use detach() or clone()")
+        copy = type(self).__new__(type(self))
+        Tensor.__init__(copy, self.data.copy(), self.requires_grad)
+        memo[id(self)] = copy
+        copy.grad = self.grad
+        return copy
+
+    # ---------------------------------------------------------------- leaving the device
+
+    def item(self) -> Any:
+        """Return the only element as a Python number; on a GPU this waits for the device."""
+        if self.numel() != 1:
+            raise ValueError(f"item() needs one element, got shape {self.shape}")
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """Return the elements as nested lists of Python numbers."""
+        return backend.to_host(self.data).tolist()
+
+    def numpy(self) -> NDArray[Any]:
+        """Return the elements as a NumPy array, which shares memory where they are on the CPU."""
+        if self.requires_grad:
+            raise RuntimeError("numpy() on a tensor that requires a gradient; use detach().numpy()")
+        host: NDArray[Any] = backend.to_host(self.data)
+        return host
+
+    def __float__(self) -> Number:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> Flag:
+        return bool(self.item())
+
+    def cpu(self) -> "Tensor":
+        """Return the tensor in host memory; itself, where it is there already."""
+        return self if self.device == "cpu" else Tensor(backend.to_host(self.data))
+
+    # ---------------------------------------------------------------- dtypes
+
+    def to(self, dtype: DTypeLike) -> "Tensor":
+        """Return the tensor in another dtype; itself, where it has it already."""
+        wanted = np.dtype(dtype)
+        return self if wanted == self.dtype else apply(elementwise.Cast(wanted), self)
+
+    def float(self) -> "Tensor":
+        """Return it in float32."""
+        return self.to(np.float32)
+
+    def double(self) -> "Tensor":
+        """Return it in float64."""
+        return self.to(np.float64)
+
+    def long(self) -> "Tensor":
+        """Return it in int64."""
+        return self.to(np.int64)
+
+    def bool(self) -> "Tensor":
+        """Return whether each element differs from zero."""
+        return self.to(np.bool_)
+
+    # ---------------------------------------------------------------- arithmetic
+
+    def __add__(self, other: Operand) -> "Tensor":
+        return apply(arithmetic.Add(), self, other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Operand) -> "Tensor":
+        return apply(arithmetic.Sub(), self, other)
+
+    def __rsub__(self, other: Operand) -> "Tensor":
+        return apply(arithmetic.Sub(), other, self)
+
+    def __mul__(self, other: Operand) -> "Tensor":
+        return apply(arithmetic.Mul(), self, other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Operand) -> "Tensor":
+        return apply(arithmetic.Div(), self, other)
+
+    def __rtruediv__(self, other: Operand) -> "Tensor":
+        return apply(arithmetic.Div(), other, self)
+
+    def __pow__(self, other: Operand) -> "Tensor":
+        return apply(arithmetic.Pow(), self, other)
+
+    def __rpow__(self, other: Operand) -> "Tensor":
+        return apply(arithmetic.Pow(), other, self)
+
+    def __matmul__(self, other: "Tensor") -> "Tensor":
+        return apply(matmul.Matmul(), self, other)
+
+    def __neg__(self) -> "Tensor":
+        return apply(elementwise.Neg(), self)
+
+    def __abs__(self) -> "Tensor":
+        return apply(elementwise.Abs(), self)
+
+    def __and__(self, other: Operand) -> "Tensor":
+        return apply(selection.Logical("bitwise_and"), self, other)
+
+    def __or__(self, other: Operand) -> "Tensor":
+        return apply(selection.Logical("bitwise_or"), self, other)
+
+    def __invert__(self) -> "Tensor":
+        return apply(selection.Invert(), self)
+
+    # ---------------------------------------------------------------- comparison
+
+    def __eq__(self, other: object) -> "Tensor":  # type: ignore[override]
+        return apply(selection.Comparison("=="), self, other)
+
+    def __ne__(self, other: object) -> "Tensor":  # type: ignore[override]
+        return apply(selection.Comparison("!="), self, other)
+
+    def __lt__(self, other: Operand) -> "Tensor":
+        return apply(selection.Comparison("<"), self, other)
+
+    def __le__(self, other: Operand) -> "Tensor":
+        return apply(selection.Comparison("<="), self, other)
+
+    def __gt__(self, other: Operand) -> "Tensor":
+        return apply(selection.Comparison(">"), self, other)
+
+    def __ge__(self, other: Operand) -> "Tensor":
+        return apply(selection.Comparison(">="), self, other)
+
+    __hash__ = object.__hash__
+
+    # ---------------------------------------------------------------- elementwise functions
+
+    def abs(self) -> "Tensor":
+        """Return the absolute values."""
+        return apply(elementwise.Abs(), self)
+
+    def exp(self) -> "Tensor":
+        """Return e to the power of each element."""
+        return apply(elementwise.Exp(), self)
+
+    def log(self) -> "Tensor":
+        """Return the natural logarithms."""
+        return apply(elementwise.Log(), self)
+
+    def sqrt(self) -> "Tensor":
+        """Return the square roots."""
+        return apply(elementwise.Sqrt(), self)
+
+    def tanh(self) -> "Tensor":
+        """Return the hyperbolic tangents."""
+        return apply(elementwise.Tanh(), self)
+
+    def sigmoid(self) -> "Tensor":
+        """Return 1 / (1 + e^-x)."""
+        return apply(elementwise.Sigmoid(), self)
+
+    def relu(self) -> "Tensor":
+        """Return max(x, 0)."""
+        return apply(elementwise.ReLU(), self)
+
+    def clamp(self, min: Scalar | None = None, max: Scalar | None = None) -> "Tensor":
+        """Limit the elements to a closed interval."""
+        return apply(elementwise.Clamp(min, max), self)
+
+    def masked_fill(self, mask: "Tensor", value: Scalar) -> "Tensor":
+        """Replace the elements where a boolean mask is True."""
+        return apply(selection.MaskedFill(value), self, mask)
+
+    def softmax(self, dim: int) -> "Tensor":
+        """Return e^x, normalised to sum to 1 along an axis."""
+        return apply(softmax.Softmax(dim), self)
+
+    def log_softmax(self, dim: int) -> "Tensor":
+        """Return the logarithm of softmax."""
+        return apply(softmax.LogSoftmax(dim), self)
+
+    # ---------------------------------------------------------------- reductions
+    # As in PyTorch, `axis` and `keepdims` are accepted as other names of `dim` and `keepdim`.
+
+    def sum(
+        self, dim: Axes = None, keepdim: Flag = False, *, axis: Axes = None, keepdims: Flag = False
+    ) -> "Tensor":
+        """Add up the elements along axes."""
+        return apply(reduce.Sum(_axes(dim, axis), keepdim or keepdims), self)
+
+    def mean(
+        self, dim: Axes = None, keepdim: Flag = False, *, axis: Axes = None, keepdims: Flag = False
+    ) -> "Tensor":
+        """Average the elements along axes."""
+        return apply(reduce.Mean(_axes(dim, axis), keepdim or keepdims), self)
+
+    def var(
+        self,
+        dim: Axes = None,
+        correction: Scalar = 1,
+        keepdim: Flag = False,
+        *,
+        axis: Axes = None,
+        keepdims: Flag = False,
+    ) -> "Tensor":
+        """Return the variance along axes, divided by n - correction."""
+        return apply(reduce.Var(_axes(dim, axis), correction, keepdim or keepdims), self)
+
+    def amax(
+        self, dim: Axes = None, keepdim: Flag = False, *, axis: Axes = None, keepdims: Flag = False
+    ) -> "Tensor":
+        """Return the largest elements along axes; ties share the gradient evenly."""
+        return apply(reduce.Amax(_axes(dim, axis), keepdim or keepdims), self)
+
+    def amin(
+        self, dim: Axes = None, keepdim: Flag = False, *, axis: Axes = None, keepdims: Flag = False
+    ) -> "Tensor":
+        """Return the smallest elements along axes; ties share the gradient evenly."""
+        return apply(reduce.Amin(_axes(dim, axis), keepdim or keepdims), self)
+
+    def max(
+        self, dim: Axes = None, keepdim: Flag = False, *, axis: Axes = None, keepdims: Flag = False
+    ) -> Any:
+        """Return the largest element; along one axis, values and their positions.
+
+        Along one axis the gradient goes to the first of several largest; over all elements, and in
+        `amax`, which also takes several axes, ties share it evenly.
+        """
+        return self._extreme(reduce.Amax, reduce.Argmax, _axes(dim, axis), keepdim or keepdims)
+
+    def min(
+        self, dim: Axes = None, keepdim: Flag = False, *, axis: Axes = None, keepdims: Flag = False
+    ) -> Any:
+        """Return the smallest element; along one axis, values and their positions (see `max`)."""
+        return self._extreme(reduce.Amin, reduce.Argmin, _axes(dim, axis), keepdim or keepdims)
+
+    def _extreme(
+        self, extreme: type[reduce.Amax], position: type[reduce.Argmax], dim: Axes, keepdim: Flag
+    ) -> Any:
+        if not isinstance(dim, int):
+            return apply(extreme(dim, keepdim), self)
+        indices = apply(position(dim, True), self)
+        source = self if self.ndim else self.reshape(1)
+        taken = apply(index.TakeAlong(indices.data.reshape(indices.shape or (1,)), dim), source)
+        if not self.ndim:
+            return ValuesAndIndices(taken.reshape(()), indices)
+        if keepdim:
+            return ValuesAndIndices(taken, indices)
+        return ValuesAndIndices(taken.squeeze(dim), indices.squeeze(dim))
+
+    def argmax(self, dim: int | None = None, keepdim: Flag = False) -> "Tensor":
+        """Return the positions of the largest elements."""
+        return apply(reduce.Argmax(dim, keepdim), self)
+
+    def argmin(self, dim: int | None = None, keepdim: Flag = False) -> "Tensor":
+        """Return the positions of the smallest elements."""
+        return apply(reduce.Argmin(dim, keepdim), self)
+
+    def logsumexp(self, dim: Axes, keepdim: Flag = False) -> "Tensor":
+        """Return log(sum(e^x)) along axes, without overflow."""
+        return apply(softmax.LogSumExp(dim, keepdim), self)
+
+    # ---------------------------------------------------------------- shapes
+
+    def reshape(self, *sizes: Any) -> "Tensor":
+        """Return the elements in another shape; one size may be -1."""
+        return apply(shape.Reshape(_sizes(sizes)), self)
+
+    view = reshape
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> "Tensor":
+        """Merge consecutive axes into one."""
+        start = reduce.normalize_axis(start_dim, self.ndim)
+        end = reduce.normalize_axis(end_dim, self.ndim)
+        if start > end:
+            raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+        merged = int(np.prod(self.shape[start : end + 1], dtype=np.int64))
+        return self.reshape(*self.shape[:start], merged, *self.shape[end + 1 :])
+
+    def transpose(self, dim0: int, dim1: int) -> "Tensor":
+        """Exchange two axes."""
+        order = list(range(self.ndim))
+        first = reduce.normalize_axis(dim0, self.ndim)
+        second = reduce.normalize_axis(dim1, self.ndim)
+        order[first : first + 1], order[second : second + 1] = (
+            order[second : second + 1],
+            order[first : first + 1],
+        )
+        return apply(shape.Permute(order), self)
+
+    def permute(self, *order: Any) -> "Tensor":
+        """Reorder the axes."""
+        return apply(shape.Permute(_sizes(order)), self)
+
+    def expand(self, *sizes: Any) -> "Tensor":
+        """Broadcast axes of size 1 to larger sizes; -1 keeps a size."""
+        return apply(shape.Expand(_sizes(sizes)), self)
+
+    def squeeze(self, dim: Axes = None) -> "Tensor":
+        """Take away axes of size 1: all of them, or those named."""
+        axes = reduce.normalize_axes(dim, self.ndim) if self.ndim else ()
+        kept = [n for i, n in enumerate(self.shape) if n != 1 or i not in axes]
+        return self.reshape(kept)
+
+    def unsqueeze(self, dim: int) -> "Tensor":
+        """Add an axis of size 1."""
+        position = reduce.normalize_axis(dim, self.ndim + 1)
+        return self.reshape([*self.shape[:position], 1, *self.shape[position:]])
+
+    def contiguous(self) -> "Tensor":
+        """Return it with its elements in row order; itself, where they are already."""
+        return self if self.data.flags.c_contiguous else self.clone()
+
+    def split(self, split_size_or_sections: int | Sequence[int], dim: int = 0) -> "list[Tensor]":
+        """Cut into pieces of a size (the last may be smaller), or of the sizes listed."""
+        axis = reduce.normalize_axis(dim, self.ndim)
+        total = self.shape[axis]
+        if isinstance(split_size_or_sections, int):
+            step = split_size_or_sections
+            if step <= 0:
+                raise ValueError(f"split needs a positive size, got {step}")
+            sizes = [min(step, total - start) for start in range(0, max(total, 1), step)]
+        else:
+            sizes = list(split_size_or_sections)
+        if sum(sizes) != total or min(sizes, default=0) < 0:
+            raise ValueError(f"split sizes {sizes} do not add up to {total} (shape {self.shape})")
+        starts = np.cumsum([0, *sizes[:-1]]).tolist()
+        before = (slice(None),) * axis
+        return [
+            self[(*before, slice(start, start + n))] for start, n in zip(starts, sizes, strict=True)
+        ]
+
+    def __getitem__(self, where: Any) -> "Tensor":
+        parts = where if isinstance(where, tuple) else (where,)
+        return apply(index.Index(tuple(_index_part(part, self) for part in parts)), self)
+
+
+def _axes(dim: Axes, axis: Axes) -> Axes:
+    if dim is not None and axis is not None:
+        raise TypeError(f"dim={dim} and axis={axis} are two names of one argument: give one")
+    return axis if dim is None else dim
+
+
+def _sizes(arguments: tuple[Any, ...]) -> tuple[int, ...]:
+    """Accept sizes one by one or as one sequence."""
+    if len(arguments) == 1 and not isinstance(arguments[0], int | np.integer):
+        return tuple(arguments[0])
+    return arguments
+
+
+def _index_part(part: Any, tensor: Tensor) -> Any:
+    """Turn tensors, lists and host arrays in an index into arrays beside the tensor's own."""
+    if isinstance(part, Tensor):
+        part = part.data
+    elif isinstance(part, list):
+        part = np.asarray(part) if part else np.zeros(0, dtype=np.int64)
+    if isinstance(part, np.ndarray) and tensor.device != "cpu":
+        part = backend.xp_of(tensor.data).asarray(part)
+    if is_array(part) and part.dtype.kind not in "iub":
+        raise TypeError(f"an index must be of integers or booleans, got {part.dtype}")
+    return part

@@ -1,0 +1,242 @@
+"""Holding a backward pass against the definition of the derivative.
+
+For outputs y_k = f_k(x) and random weights v_k the check differentiates s = sum_k <v_k, y_k>, once by
+`backward` with the gradients v_k, and once, for every single element x_i, by the central difference
+(s(x_i + eps) - s(x_i - eps)) / (2 eps). A wrong derivative of any output with respect to any element
+changes the comparison, whatever the shapes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinytrain.autograd import enable_grad, no_grad
+from tinytrain.backend import Array, to_host, xp_of
+from tinytrain.tensor import Tensor
+
+Host = NDArray[np.float64]
+
+
+class GradcheckError(AssertionError):
+    """What `gradcheck` raises where it objects: a gradient, or the way it came about, is wrong."""
+
+
+def gradcheck(
+    function: Callable[..., Any],
+    inputs: Sequence[Any],
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    seed: int = 0,
+) -> bool:
+    """Check the gradients of a function against central differences, element by element.
+
+    Further checks come for free: gradients have the shape and dtype of their inputs; neither the
+    inputs nor the gradient handed to `backward` are written to; two calls give the same outputs;
+    and a second backward pass, over a fresh graph, adds to the first.
+
+    Parameters
+    ----------
+    function : callable
+        Takes the inputs and returns a Tensor, or a sequence of them. Outputs of integers and
+        booleans are left out.
+    inputs : sequence
+        The arguments. Tensors that require a gradient must be leaves of float64, for rounding
+        drowns the differences in float32; they are checked. All others are passed on as they are.
+        The function may use the tensors in other ways than by its arguments, as a layer does that
+        holds its own parameters.
+    eps : float
+        The step of the differences.
+    atol, rtol : float
+        An element is right where |analytic - numeric| <= atol + rtol |numeric|.
+    seed : int
+        Of the weights v.
+
+    Returns
+    -------
+    bool
+        True, always.
+
+    Raises
+    ------
+    GradcheckError
+        An objection: which input, which element, both values.
+    TypeError, ValueError
+        There is nothing to check, or it cannot be checked in float64.
+
+    Notes
+    -----
+    The `grad` of the checked tensors is None afterwards.
+
+    References
+    ----------
+    W. H. Press et al., *Numerical Recipes*, 3rd ed., section 5.7, on the choice of eps.
+
+    Examples
+    --------
+    >>> x = Tensor(np.array([0.5, 2.0]), requires_grad=True)
+    >>> gradcheck(lambda x: x * x, [x])
+    True
+    """
+    checked = _checked_inputs(inputs)
+    before = [to_host(tensor.data).copy() for _, tensor in checked]
+    random = np.random.default_rng(seed)
+    weights = [_weights(output, random) for output in _evaluate(function, inputs)]
+    if not weights:
+        raise GradcheckError("no output is floating point: there is nothing to differentiate")
+    try:
+        _clear(checked)
+        _backward(function, inputs, weights)
+        _check_unwritten(checked, before)
+        analytic = [_analytic(position, tensor) for position, tensor in checked]
+        _check_same_again(function, inputs, weights)
+        for (position, tensor), gradient in zip(checked, analytic, strict=True):
+            numeric = _numeric(function, inputs, tensor, weights, eps)
+            _compare(position, gradient, numeric, atol, rtol)
+        _backward(function, inputs, weights)
+        _check_added(checked, analytic)
+    finally:
+        _clear(checked)
+    return True
+
+
+def _checked_inputs(inputs: Sequence[Any]) -> list[tuple[int, Tensor]]:
+    """Pick the tensors that require a gradient, with their positions."""
+    checked = [
+        (position, value)
+        for position, value in enumerate(inputs)
+        if isinstance(value, Tensor) and value.requires_grad
+    ]
+    if not checked:
+        raise ValueError("gradcheck: no input requires a gradient; set requires_grad=True")
+    for position, tensor in checked:
+        if not tensor.is_leaf:
+            raise ValueError(f"gradcheck: input {position} is no leaf; use detach()")
+        if tensor.dtype != np.float64:
+            raise TypeError(f"gradcheck: input {position} is {tensor.dtype}, and must be float64")
+    return checked
+
+
+def _evaluate(function: Callable[..., Any], inputs: Sequence[Any]) -> list[Host]:
+    """Return copies of the floating-point outputs, in host memory."""
+    with no_grad():
+        return [np.array(to_host(output.data)) for output in _float_outputs(function(*inputs))]
+
+
+def _float_outputs(result: Any) -> list[Tensor]:
+    outputs = [result] if isinstance(result, Tensor) else list(result)
+    for output in outputs:
+        if not isinstance(output, Tensor):
+            raise TypeError(f"gradcheck: the function returned a {type(output).__name__}")
+    return [output for output in outputs if output.dtype.kind == "f"]
+
+
+def _weights(output: Host, random: np.random.Generator) -> Host:
+    """Draw weights of both signs, none of them near zero."""
+    size = random.uniform(0.5, 1.5, output.shape)
+    return np.asarray(size * random.choice([-1.0, 1.0], output.shape))
+
+
+def _backward(function: Callable[..., Any], inputs: Sequence[Any], weights: list[Host]) -> None:
+    """Run forward and backward once, with the weights as the outputs' gradients."""
+    with enable_grad():
+        outputs = _float_outputs(function(*inputs))
+    for k, (output, weight) in enumerate(zip(outputs, weights, strict=True)):
+        if not output.requires_grad:
+            continue  # its derivative is claimed to be 0, which the differences will test
+        given: Array = xp_of(output.data).asarray(weight, dtype=output.dtype).copy()
+        output.backward(Tensor(given), retain_graph=k + 1 < len(outputs))
+        if not np.array_equal(to_host(given), weight.astype(output.dtype)):
+            raise GradcheckError(
+                f"the backward pass wrote to the gradient that it was given for output {k}"
+            )
+
+
+def _analytic(position: int, tensor: Tensor) -> Host:
+    """Return the gradient that `backward` left; one that is missing stands for zeros."""
+    gradient = tensor.grad
+    if gradient is None:
+        return np.zeros(tensor.shape)
+    if gradient.shape != tensor.shape or gradient.dtype != tensor.dtype:
+        raise GradcheckError(
+            f"input {position} is {tensor.dtype} {tensor.shape}, "
+            f"but its gradient is {gradient.dtype} {gradient.shape}"
+        )
+    return np.array(to_host(gradient.data))
+
+
+def _numeric(
+    function: Callable[..., Any],
+    inputs: Sequence[Any],
+    tensor: Tensor,
+    weights: list[Host],
+    eps: float,
+) -> Host:
+    """Differentiate by central differences, moving one element of the tensor at a time."""
+    original = tensor.data
+    moved = original.copy()  # the original may be read-only, or hold one element in many places
+    gradient = np.empty(tensor.shape)
+    tensor.data = moved
+    try:
+        for index in np.ndindex(original.shape):
+            value = float(original[index])
+            moved[index] = value + eps
+            above = _evaluate(function, inputs)
+            moved[index] = value - eps
+            below = _evaluate(function, inputs)
+            moved[index] = value
+            # Outputs are subtracted before they are summed: fewer digits cancel.
+            gradient[index] = sum(
+                float((weight * (up - down)).sum())
+                for weight, up, down in zip(weights, above, below, strict=True)
+            ) / (2 * eps)
+    finally:
+        tensor.data = original
+    return gradient
+
+
+def _compare(position: int, analytic: Host, numeric: Host, atol: float, rtol: float) -> None:
+    difference = np.abs(analytic - numeric)
+    excess = difference - (atol + rtol * np.abs(numeric))
+    wrong = ~(excess <= 0)  # so that NaN is wrong
+    if not wrong.any():
+        return
+    worst = np.unravel_index(np.argmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape)
+    index = tuple(int(i) for i in worst)
+    raise GradcheckError(
+        f"input {position}, element {index}: analytic {analytic[index]:.10g}, "
+        f"numeric {numeric[index]:.10g}, difference {difference[index]:.3g}; "
+        f"{int(wrong.sum())} of {wrong.size} elements are wrong, this one the most"
+    )
+
+
+def _check_unwritten(checked: list[tuple[int, Tensor]], before: list[Host]) -> None:
+    for (position, tensor), values in zip(checked, before, strict=True):
+        if not np.array_equal(to_host(tensor.data), values, equal_nan=True):
+            raise GradcheckError(f"input {position} was written to")
+
+
+def _check_same_again(
+    function: Callable[..., Any], inputs: Sequence[Any], weights: list[Host]
+) -> None:
+    first, second = _evaluate(function, inputs), _evaluate(function, inputs)
+    for k, (one, other) in enumerate(zip(first, second, strict=True)):
+        if not np.array_equal(one, other, equal_nan=True):
+            raise GradcheckError(f"output {k} differs between two calls: fix the random seed")
+
+
+def _check_added(checked: list[tuple[int, Tensor]], analytic: list[Host]) -> None:
+    """Compare the gradients after the second backward pass with twice those of the first."""
+    for (position, tensor), once in zip(checked, analytic, strict=True):
+        if not np.allclose(_analytic(position, tensor), 2 * once, rtol=1e-9, atol=1e-12):
+            raise GradcheckError(
+                f"input {position}: a second backward pass over a fresh graph did not add the same"
+            )
+
+
+def _clear(checked: list[tuple[int, Tensor]]) -> None:
+    for _, tensor in checked:
+        tensor.grad = None

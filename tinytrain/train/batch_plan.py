@@ -1,0 +1,129 @@
+"""The arithmetic of batches: total = micro_batch x seq_len x accumulation_steps x world_size."""
+
+import math
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """How the items of one optimizer step are divided.
+
+    total = micro_batch * seq_len * accumulation_steps * world_size.
+
+    Parameters
+    ----------
+    micro_batch : int
+        Rows that go through the model at once.
+    seq_len : int
+        Items per row: tokens of a sequence, or 1.
+    accumulation_steps : int
+        Micro-batches whose gradients are added before a step.
+    world_size : int
+        Processes that each do this.
+
+    Raises
+    ------
+    ValueError
+        A part is no positive whole number.
+
+    Examples
+    --------
+    >>> print(BatchPlan(micro_batch=16, seq_len=256, accumulation_steps=8))
+    batch plan
+      micro-batch              16 rows
+      sequence length         256 items per row
+      accumulation              8 micro-batches per step
+      world size                1 process
+      rows per step           128
+      items per step       32,768
+    """
+
+    micro_batch: int
+    seq_len: int = 1
+    accumulation_steps: int = 1
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_positive(field.name, getattr(self, field.name))
+
+    @property
+    def rows(self) -> int:
+        """Rows per optimizer step: the effective batch size."""
+        return self.micro_batch * self.accumulation_steps * self.world_size
+
+    @property
+    def total(self) -> int:
+        """Items per optimizer step."""
+        return self.rows * self.seq_len
+
+    @classmethod
+    def solve(
+        cls,
+        *,
+        total: int,
+        micro_batch: int | None = None,
+        seq_len: int | None = 1,
+        accumulation_steps: int | None = None,
+        world_size: int | None = 1,
+    ) -> "BatchPlan":
+        """Find the one part that is None, so that the product is exactly `total`.
+
+        Raises
+        ------
+        ValueError
+            Not exactly one part is None, or no whole number does it; the message gives the totals
+            next to the one asked for that can be reached.
+
+        Examples
+        --------
+        >>> BatchPlan.solve(total=32_768, micro_batch=16, seq_len=256).accumulation_steps
+        8
+        >>> BatchPlan.solve(total=250, micro_batch=32)
+        Traceback (most recent call last):
+            ...
+        ValueError: no whole accumulation_steps gives a total of 250 (the other parts multiply
+        to 32): 7 gives 224, 8 gives 256
+        """
+        _check_positive("total", total)
+        parts = {
+            "micro_batch": micro_batch,
+            "seq_len": seq_len,
+            "accumulation_steps": accumulation_steps,
+            "world_size": world_size,
+        }
+        unknown = [name for name, value in parts.items() if value is None]
+        if len(unknown) != 1:
+            raise ValueError(
+                f"leave exactly one part as None to solve for, not {unknown or 'none'}"
+            )
+        known = {name: value for name, value in parts.items() if value is not None}
+        for name, value in known.items():
+            _check_positive(name, value)
+        product = math.prod(known.values())
+        solved, rest = divmod(total, product)
+        if rest:
+            below = f"{solved} gives {solved * product:,}, " if solved else ""
+            raise ValueError(
+                f"no whole {unknown[0]} gives a total of {total:,} (the other parts multiply to "
+                f"{product:,}): {below}{solved + 1} gives {(solved + 1) * product:,}"
+            )
+        return cls(**{**known, unknown[0]: solved})
+
+    def __str__(self) -> str:
+        processes = "process" if self.world_size == 1 else "processes"
+        lines = [
+            ("micro-batch", self.micro_batch, "rows"),
+            ("sequence length", self.seq_len, "items per row"),
+            ("accumulation", self.accumulation_steps, "micro-batches per step"),
+            ("world size", self.world_size, processes),
+            ("rows per step", self.rows, ""),
+            ("items per step", self.total, ""),
+        ]
+        table = [f"  {name:<17}{value:>10,} {unit}".rstrip() for name, value, unit in lines]
+        return "\n".join(["batch plan", *table])
+
+
+def _check_positive(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")

@@ -1,0 +1,114 @@
+"""The flags that all training scripts share."""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from tinytrain.backend import DEVICE_NAMES, set_device
+from tinytrain.generator import manual_seed
+
+
+class TrainingParser(argparse.ArgumentParser):
+    """An argument parser with the flags of a training script.
+
+    Underscores in option names count as hyphens, and an unknown option gets a suggestion.
+
+    Parameters
+    ----------
+    description : str
+    defaults : mapping
+        The values of the flags that are not given, by name: ``{"lr": 1e-3, "max_steps": 100}``.
+    quick : mapping
+        Other defaults, which ``--quick`` chooses: a run of a few seconds, for tests.
+
+    Examples
+    --------
+    >>> parser = TrainingParser("demo", {"lr": 1e-3, "max_steps": 100}, quick={"max_steps": 2})
+    >>> arguments = parser.parse_args(["--quick", "--batch_size", "4"])
+    >>> arguments.max_steps, arguments.batch_size, arguments.lr
+    (2, 4, 0.001)
+    """
+
+    def __init__(
+        self, description: str, defaults: Mapping[str, Any], quick: Mapping[str, Any]
+    ) -> None:
+        super().__init__(
+            description=description,
+            allow_abbrev=False,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        self.quick = dict(quick)
+        self._add_flags()
+        self.set_defaults(**defaults)
+
+    def _add_flags(self) -> None:
+        add = self.add_argument
+        add("--device", choices=DEVICE_NAMES, help="default: TINYTRAIN_DEVICE, else cpu")
+        add("--seed", type=int, default=0, help="of weights, data order and dropout")
+        add("--batch-size", type=int, default=16, help="rows per micro-batch")
+        add("--grad-accum", type=int, default=1, help="micro-batches per optimizer step")
+        length = self.add_mutually_exclusive_group()
+        length.add_argument("--max-steps", type=int, help="optimizer steps")
+        length.add_argument("--epochs", type=int, help="passes over the data, instead of steps")
+        add("--lr", type=float, default=1e-3, help="the highest learning rate")
+        add("--weight-decay", type=float, default=0.01, help="of AdamW")
+        add("--warmup-steps", type=int, default=0, help="steps of rising learning rate")
+        add("--clip-grad", type=float, default=1.0, help="the largest norm of the gradient")
+        add("--log-every", type=int, default=10, help="steps between log records")
+        add("--eval-every", type=int, help="steps between evaluations; always at the end")
+        add("--save-every", type=int, help="steps between checkpoints; always at the end")
+        add("--out", default="runs/run", help="the folder for results")
+        add("--resume", metavar="PATH|auto", help="continue from a checkpoint, or the newest")
+        add("--quick", action="store_true", help="a run of a few seconds")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse, with underscores as hyphens and the quick defaults where asked for."""
+        words = [_hyphenated(word) for word in (sys.argv[1:] if args is None else args)]
+        if "--quick" in words:
+            self.set_defaults(**self.quick)
+        parsed, unknown = super().parse_known_args(words, namespace)
+        if parsed.epochs is not None:
+            parsed.max_steps = None  # the flag given outweighs the default of the other
+        return parsed, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with a message; an option that is nearly one of ours gets a suggestion."""
+        known = [option for action in self._actions for option in action.option_strings]
+        for word in message.split():
+            close = difflib.get_close_matches(word, known, n=1)
+            if word.startswith("--") and word not in known and close:
+                message += f" (did you mean {close[0]}?)"
+        super().error(message)
+
+
+def _hyphenated(word: str) -> str:
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def start(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Choose the device, set the seed, and print and return the resolved configuration.
+
+    Examples
+    --------
+    >>> parser = TrainingParser("demo", {"max_steps": 1}, quick={})
+    >>> start(parser.parse_args(["--device", "cpu", "--seed", "1"]))["seed"]
+    configuration
+      device         cpu
+      seed           1
+      ...
+    1
+    """
+    arguments.device = set_device(arguments.device)
+    manual_seed(arguments.seed)
+    configuration = dict(vars(arguments))
+    print("configuration")
+    for name, value in configuration.items():
+        print(f"  {name:<14} {value}")
+    return configuration

@@ -1,0 +1,122 @@
+"""What a run tells: a progress bar, and one JSON object per line in a file."""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from tinytrain.tensor import Tensor
+
+
+class RunLog:
+    """Records as JSON lines in a file, and a progress bar, or plain lines where there is none.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file, opened for each record: a crash loses none.
+    total_steps : int
+    progress : bool
+        Whether to show anything. The bar needs a terminal; without one every record is a line.
+
+    Examples
+    --------
+    >>> log = RunLog(None, total_steps=10, progress=False)
+    >>> log.record(step=1, loss=2.5)
+    >>> log.close()
+    """
+
+    def __init__(self, path: Path | None, total_steps: int, progress: bool = True) -> None:
+        self.path, self.progress = path, progress
+        self._bar = tqdm(
+            total=total_steps,
+            unit="step",
+            disable=not progress or not sys.stderr.isatty(),
+            dynamic_ncols=True,
+        )
+
+    def start_at(self, step: int) -> None:
+        """Show a resumed run from its step on, and drop later records of the run it continues."""
+        self._bar.initial = self._bar.n = step
+        if self.path is not None and self.path.exists():
+            kept = [record for record in read_log(self.path) if record.get("step", 0) <= step]
+            lines = [json.dumps(record) + "\n" for record in kept]
+            self.path.write_text("".join(lines), encoding="utf-8")
+
+    def advance(self) -> None:
+        """Count one optimizer step."""
+        self._bar.update(1)
+
+    def record(self, **values: Any) -> None:
+        """Write one record and show it."""
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(values) + "\n")
+        shown = {name: _short(value) for name, value in values.items()}
+        if not self._bar.disable:
+            shown.pop("step", None)
+            self._bar.set_postfix(shown)
+        elif self.progress:
+            print("  ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
+
+    def close(self) -> None:
+        """Finish the bar."""
+        self._bar.close()
+
+
+class Meter:
+    """Sums over the steps since the last record; the loss stays on the device until it is read."""
+
+    def __init__(self) -> None:
+        self._restart()
+
+    def _restart(self) -> None:
+        self.loss_sum: Tensor | None = None
+        self.items = 0
+        self.seconds = 0.0
+
+    def add(self, loss_sum: Tensor, items: int, seconds: float) -> None:
+        """Take in one step: the sum of its items' losses, their number, and the time it took."""
+        self.loss_sum = loss_sum if self.loss_sum is None else self.loss_sum + loss_sum
+        self.items += items
+        self.seconds += seconds
+
+    def read(self) -> tuple[float, float]:
+        """Return the loss per item and the items per second, and start over."""
+        loss = math.nan if self.loss_sum is None else self.loss_sum.item() / self.items
+        rate = self.items / self.seconds if self.seconds else math.nan
+        self._restart()
+        return loss, rate
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.4g}" if isinstance(value, float) else value
+
+
+def _record_of(line: str) -> dict[str, Any] | None:
+    """Read one line; None for one that a crash cut off."""
+    try:
+        record: dict[str, Any] = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return record
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a log file; a line that a crash cut off is left out.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "log.jsonl"
+    >>> log = RunLog(path, total_steps=1, progress=False)
+    >>> log.record(step=1, loss=2.5)
+    >>> log.close()
+    >>> read_log(path)
+    [{'step': 1, 'loss': 2.5}]
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [record for line in lines if (record := _record_of(line)) is not None]

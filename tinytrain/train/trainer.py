@@ -1,0 +1,364 @@
+"""The training loop: accumulate sums, divide once, check, clip, step, schedule; evaluate, save."""
+
+import json
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinytrain import autograd
+from tinytrain.allocator import keep_freed_memory
+from tinytrain.creation import to_device
+from tinytrain.nn.module import Module
+from tinytrain.optim.clip import clip_grad_norm_, gradient_norm
+from tinytrain.optim.optimizer import Optimizer
+from tinytrain.optim.schedule import Schedule
+from tinytrain.tensor import Tensor
+from tinytrain.train import checkpoint, run_state
+from tinytrain.train.accumulation import (
+    LossFunction,
+    accumulate_gradients,
+    checked_loss,
+    divide_gradients,
+)
+from tinytrain.train.log import Meter, RunLog
+from tinytrain.train.windows import WindowStream
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run ended with.
+
+    Attributes
+    ----------
+    step : int
+        Optimizer steps made, earlier parts of a resumed run included.
+    epoch : int
+        Epochs finished.
+    training_loss : float
+        The loss per item over the steps that the last log record covers; NaN if there were none.
+    validation_loss : float or None
+        The loss per item over the validation data, at the end.
+    checkpoint : Path or None
+        The last checkpoint written.
+    """
+
+    step: int
+    epoch: int
+    training_loss: float
+    validation_loss: float | None
+    checkpoint: Path | None
+
+
+class Trainer:
+    """Trains a model, exactly: any split into micro-batches gives the gradient of the whole batch.
+
+    One optimizer step: add up the gradients of the micro-batches' summed losses; divide once by the
+    number of items; check that they are finite; clip by the global norm; step; move the schedule.
+
+    Parameters
+    ----------
+    model : Module
+    optimizer : Optimizer
+    loss_function : callable
+        ``(model, batch) -> (sum of the items' losses, number of items)``.
+    train_loader : iterable
+        Gives micro-batches in host memory; each is brought to the device once.
+    max_steps, epochs : int, optional
+        How long to train: give one of them.
+    accumulation_steps : int
+        Micro-batches per optimizer step.
+    last_window : {"step", "carry", "drop"}
+        What to do with the last, shorter window of an epoch; see `windows.WindowStream`.
+    schedule : Schedule, optional
+        Moved once per optimizer step.
+    clip_grad_norm : float, optional
+        The largest norm that the gradient of the mean loss may have.
+    validation_loader : iterable, optional
+    eval_every : int, optional
+        Evaluate after so many steps, and always at the end.
+    log_every : int
+        Steps between log records. A record's loss is the item mean over the steps it covers.
+    out : path, optional
+        The folder for ``log.jsonl`` and checkpoints.
+    save_every : int, optional
+        Steps between checkpoints; the last step is always saved where `out` is given.
+    keep_checkpoints : int
+        How many to keep.
+    config : mapping, optional
+        Saved in checkpoints, for the record.
+    item_name : str
+        What an item is, for the log: ``"tokens"``, ``"samples"``.
+    progress : bool
+        Whether to show a progress bar (or lines, where there is no terminal).
+
+    Raises
+    ------
+    ValueError
+        Settings exclude each other or make no sense.
+
+    Examples
+    --------
+    >>> import numpy as np, tinytrain as tt
+    >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
+    >>> data = tt.data.TensorDataset(x, 3 * x)
+    >>> model = tt.nn.Linear(1, 1)
+    >>> def squared_error(model, batch):
+    ...     x, y = batch
+    ...     return tt.nn.functional.mse_loss(model(x), y, reduction="sum"), len(x)
+    >>> trainer = Trainer(
+    ...     model,
+    ...     tt.optim.AdamW(model.parameters(), lr=0.1),
+    ...     squared_error,
+    ...     tt.data.DataLoader(data, batch_size=8, shuffle=True, generator=0),
+    ...     max_steps=100,
+    ...     accumulation_steps=2,
+    ...     progress=False,
+    ... )
+    >>> trainer.fit().training_loss < 0.01
+    True
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        loss_function: LossFunction,
+        train_loader: Any,
+        *,
+        max_steps: int | None = None,
+        epochs: int | None = None,
+        accumulation_steps: int = 1,
+        last_window: str = "step",
+        schedule: Schedule | None = None,
+        clip_grad_norm: float | None = None,
+        validation_loader: Iterable[Any] | None = None,
+        eval_every: int | None = None,
+        log_every: int = 10,
+        out: str | Path | None = None,
+        save_every: int | None = None,
+        keep_checkpoints: int = 3,
+        config: Mapping[str, Any] | None = None,
+        item_name: str = "items",
+        progress: bool = True,
+    ) -> None:
+        self.model, self.optimizer, self.loss_function = model, optimizer, loss_function
+        self.windows = WindowStream(train_loader, accumulation_steps, last_window)
+        self.max_steps = self._total_steps(max_steps, epochs)
+        self.schedule, self.clip_grad_norm = schedule, clip_grad_norm
+        self.validation_loader = validation_loader
+        self.eval_every, self.log_every, self.save_every = eval_every, log_every, save_every
+        for name in ("eval_every", "log_every", "save_every"):
+            every = getattr(self, name)
+            if every is not None and every < 1:
+                raise ValueError(f"{name} must be at least 1, got {every}")
+        if keep_checkpoints < 1:
+            raise ValueError(f"keep_checkpoints must be at least 1, got {keep_checkpoints}")
+        if save_every is not None and out is None:
+            raise ValueError("save_every needs a folder: give out=...")
+        self.out = None if out is None else Path(out)
+        self.keep_checkpoints = keep_checkpoints
+        self.config = dict(config or {})
+        json.dumps(self.config)  # a setting that cannot be saved is better refused now than then
+        self.item_name, self.progress = item_name, progress
+        self.step = 0
+        self.last_checkpoint: Path | None = None
+
+    def _total_steps(self, max_steps: int | None, epochs: int | None) -> int:
+        if (max_steps is None) == (epochs is None):
+            raise ValueError("give either max_steps or epochs")
+        total = max_steps
+        if epochs is not None:
+            total = math.floor(epochs * self.windows.windows_per_epoch())
+        if total is None or total < 1:
+            raise ValueError(f"the run would have {total} optimizer steps")
+        return total
+
+    # ---------------------------------------------------------------- the loop
+
+    def fit(self) -> TrainingResult:
+        """Train until the last step, and return what came out.
+
+        Raises
+        ------
+        FloatingPointError
+            A loss or gradient is NaN or infinite; the parameters are those of the step before.
+        ValueError
+            A whole epoch has no supervised items.
+        """
+        keep_freed_memory()
+        if self.out is not None:
+            self.out.mkdir(parents=True, exist_ok=True)
+        log_path = None if self.out is None else self.out / "log.jsonl"
+        log = RunLog(log_path, self.max_steps, self.progress)
+        log.start_at(self.step)
+        try:
+            training_loss = self._run(log)
+            validation_loss = self._validate(log)
+        finally:
+            log.close()
+        return TrainingResult(
+            self.step, self.windows.epoch, training_loss, validation_loss, self.last_checkpoint
+        )
+
+    def _run(self, log: RunLog) -> float:
+        """Make the steps that are left; return the loss of the last record."""
+        meter = Meter()
+        training_loss = math.nan
+        epoch_of_last_step = self.windows.epoch
+        self.model.train()
+        windows = iter(self.windows)
+        while self.step < self.max_steps:
+            started = time.perf_counter()
+            loss_sum, items = self._step(next(windows))
+            if loss_sum is None:
+                log.record(step=self.step, skipped="a window without supervised items")
+                if self.windows.epoch > epoch_of_last_step + 1:
+                    raise ValueError("a whole epoch had no supervised items")
+                continue
+            epoch_of_last_step = self.windows.epoch
+            meter.add(loss_sum, items, time.perf_counter() - started)
+            log.advance()
+            if self._is_due(self.log_every):
+                training_loss = self._log(log, meter)
+            if self.step < self.max_steps and self._is_due(self.eval_every):
+                self._validate(log)
+            if self.out is not None and self._is_due(self.save_every or self.max_steps):
+                self.save()
+        return training_loss
+
+    def _is_due(self, every: int | None) -> bool:
+        """Whether something done every so many steps, and at the last, is due now."""
+        return every is not None and (self.step % every == 0 or self.step == self.max_steps)
+
+    def _step(self, window: list[Any]) -> tuple[Tensor | None, int]:
+        """Make one optimizer step; without supervised items, none."""
+        self.optimizer.zero_grad()
+        loss_sum, items = accumulate_gradients(self.model, self.loss_function, window)
+        if loss_sum is None:
+            return None, 0
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        divide_gradients(parameters, items)
+        if self.clip_grad_norm is None:
+            self._grad_norm = gradient_norm(parameters)
+        else:
+            self._grad_norm = clip_grad_norm_(parameters, self.clip_grad_norm)
+        # Reading the norm waits for a GPU: there it is looked at with the log.
+        if self._grad_norm.device == "cpu" or (self.step + 1) % self.log_every == 0:
+            self._check_finite(loss_sum)
+        self.optimizer.step()
+        self._learning_rate = self.optimizer.param_groups[0]["lr"]
+        if self.schedule is not None:
+            self.schedule.step()
+        self.step += 1
+        return loss_sum, items
+
+    def _check_finite(self, loss_sum: Tensor) -> None:
+        norm, loss = self._grad_norm.item(), loss_sum.item()
+        if not (math.isfinite(norm) and math.isfinite(loss)):
+            raise FloatingPointError(
+                f"step {self.step + 1}: the gradient's norm is {norm} and the summed loss {loss}; "
+                "no update was made. A lower learning rate, clip_grad_norm or a look at the batch "
+                "may help"
+            )
+
+    def _log(self, log: RunLog, meter: Meter) -> float:
+        loss, per_second = meter.read()
+        log.record(
+            step=self.step,
+            epoch=self.windows.epoch,
+            loss=loss,
+            lr=self._learning_rate,
+            grad_norm=self._grad_norm.item(),
+            **{f"{self.item_name}_per_second": round(per_second)},
+        )
+        return loss
+
+    # ---------------------------------------------------------------- evaluation
+
+    def evaluate(self, loader: Iterable[Any]) -> float:
+        """Return the item mean of the loss over a loader, in evaluation mode without gradients.
+
+        Raises
+        ------
+        ValueError
+            The loader has no supervised items.
+        """
+        was_training = self.model.training
+        self.model.eval()
+        total, count = 0.0, 0
+        try:
+            with autograd.no_grad():
+                for batch in loader:
+                    loss_sum, items = checked_loss(self.loss_function(self.model, to_device(batch)))
+                    total += loss_sum.item() if items else 0.0
+                    count += items
+        finally:
+            self.model.train(was_training)
+        if not count:
+            raise ValueError("the evaluation data has no supervised items")
+        return total / count
+
+    def _validate(self, log: RunLog) -> float | None:
+        """Evaluate on the validation data, if there are any, and log it."""
+        if self.validation_loader is None:
+            return None
+        started = time.perf_counter()
+        loss = self.evaluate(self.validation_loader)
+        seconds = round(time.perf_counter() - started, 3)
+        log.record(step=self.step, validation_loss=loss, evaluation_seconds=seconds)
+        return loss
+
+    # ---------------------------------------------------------------- saving and resuming
+
+    def save(self) -> Path:
+        """Write a checkpoint of everything that continuing bit for bit needs, and return its path.
+
+        Older checkpoints than the newest `keep_checkpoints` are deleted afterwards.
+        """
+        if self.out is None:
+            raise ValueError("saving needs a folder: give out=...")
+        self.out.mkdir(parents=True, exist_ok=True)
+        path = checkpoint.checkpoint_path(self.out, self.step)
+        checkpoint.save_checkpoint(path, *run_state.capture(self))
+        checkpoint.remove_old_checkpoints(self.out, self.keep_checkpoints)
+        self.last_checkpoint = path
+        return path
+
+    def resume(self, source: str | Path) -> Path | None:
+        """Continue where a checkpoint was written; call it before `fit`.
+
+        Parameters
+        ----------
+        source : path or "auto"
+            ``"auto"`` takes the newest readable checkpoint in `out`, and names those it cannot
+            read.
+
+        Returns
+        -------
+        Path or None
+            The checkpoint; None where ``"auto"`` found none and the run starts afresh.
+
+        Raises
+        ------
+        CheckpointError
+            The file is damaged, or is of another model or optimizer; nothing is changed then.
+        FileNotFoundError
+            There is no such file.
+        """
+        if source != "auto":
+            path = Path(source)
+            run_state.restore(self, path, *checkpoint.load_checkpoint(path))
+            self.last_checkpoint = path
+            return path
+        if self.out is None:
+            raise ValueError("resuming with 'auto' needs a folder: give out=...")
+        newest = checkpoint.newest_readable(self.out)
+        if newest is None:
+            return None
+        path, arrays, state = newest
+        run_state.restore(self, path, arrays, state)
+        self.last_checkpoint = path
+        return path
