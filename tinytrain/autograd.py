@@ -9,8 +9,9 @@ The one ownership rule: *a backward may return its argument or a view of it, and
 an array that it did not allocate.*
 """
 
+import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from types import TracebackType
 from typing import Any, ClassVar, ParamSpec, TypeAlias, TypeVar
@@ -63,6 +64,8 @@ class LeafGradient:
 
 
 Edge: TypeAlias = "Function | LeafGradient | None"
+NO_EDGES: tuple[Edge, ...] = ()
+"""What an operation has before it becomes a node; after the walk has passed it has None."""
 
 
 class Function:
@@ -86,7 +89,7 @@ class Function:
 
     Attributes
     ----------
-    needs : tuple of bool
+    needs : sequence of bool
         Which inputs want a gradient; all False while gradients are off. Set before `forward`, so
         that both directions can skip needless work.
     saved : tuple
@@ -101,10 +104,10 @@ class Function:
     broadcasts: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
 
-    needs: tuple[bool, ...] = ()
+    needs: Sequence[bool] = ()
     saved: tuple[Any, ...] = ()
-    edges: tuple[Edge, ...] | None = ()
-    inputs: tuple[tuple[tuple[int, ...], Any], ...] = ()  # shape and dtype of each input
+    edges: Sequence[Edge] | None = NO_EDGES
+    inputs: Sequence[Any] = ()  # shape and dtype of each input that wants a gradient
     retained: LeafGradient | None = None  # where retain_grad() wants the output's gradient
 
     forward: Callable[..., Array]
@@ -144,15 +147,19 @@ class Function:
                 f"{self.name}.backward returned {len(results)} gradients for "
                 f"{len(self.inputs)} inputs; return None where there is none"
             )
-        return [
-            self._fit(position, result) if needed and result is not None else None
-            for position, (needed, result) in enumerate(zip(self.needs, results, strict=True))
-        ]
+        checked: list[Array | None] = [None] * len(results)
+        for position, result in enumerate(results):
+            if result is None or not self.needs[position]:
+                continue
+            shape, dtype = self.inputs[position]
+            fits = shape and result.shape == shape and result.dtype == dtype
+            checked[position] = result if fits else self._fit(position, result)
+        return checked
 
     def _fit(self, position: int, gradient: Array) -> Array:
         shape, dtype = self.inputs[position]
         if gradient.shape != shape:
-            if not self.broadcasts:
+            if not (self.broadcasts and _broadcasts_to(shape, gradient.shape)):
                 raise RuntimeError(
                     f"{self.name}.backward returned a gradient of shape {gradient.shape} for "
                     f"input {position} of shape {shape}"
@@ -180,6 +187,13 @@ def describe(value: object) -> str:
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return f"{value.dtype} {value.shape} on {device_of(value)}"
     return repr(value)
+
+
+def _broadcasts_to(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool:
+    missing = len(larger) - len(shape)
+    return missing >= 0 and all(
+        size in (1, wanted) for size, wanted in zip(shape, larger[missing:], strict=True)
+    )
 
 
 def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
@@ -254,8 +268,10 @@ def backward(root: Function, gradient: Array, retain_graph: bool = False) -> Non
                 if contribution is not None:
                     _accumulate(gradients, summed, edge, contribution)
                 waiting_for[edge] -= 1
-                if waiting_for[edge] == 0:
+                if not waiting_for[edge]:
                     ready.append(edge)
+        contributions.clear()
+        contribution = None  # what a leaf has copied must not live through the next backward
 
 
 def _count_consumers(root: Function) -> dict[Function, int]:
@@ -350,6 +366,12 @@ class _SwitchGradients:
         _mode.enabled = self._before.pop()
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"{type(self).__name__} cannot decorate {function.__qualname__}: its body runs "
+                "after the call; put a with block inside"
+            )
+
         @wraps(function)
         def switched(*args: P.args, **kwargs: P.kwargs) -> R:
             with type(self)():  # a fresh one: calls may nest or run in several threads

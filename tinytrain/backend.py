@@ -115,15 +115,17 @@ def xp_of(array: Any, *others: Any) -> ModuleType:
     'numpy'
     """
     kind = type(array)
+    library = _library_of_type.get(kind)
+    if library is None:
+        raise TypeError(f"expected an array of NumPy or CuPy, got {kind.__name__}")
     for other in others:
         if type(other) is not kind and hasattr(other, "shape"):
+            if type(other) not in _library_of_type:
+                raise TypeError(f"expected an array of NumPy or CuPy, got {type(other).__name__}")
             raise RuntimeError(
                 f"arrays on different devices: {device_of(array)} {array.shape} and "
                 f"{device_of(other)} {other.shape}; bring one over with tt.to_device(...) or .cpu()"
             )
-    library = _library_of_type.get(kind)
-    if library is None:
-        raise TypeError(f"expected an array of NumPy or CuPy, got {kind.__name__}")
     return library
 
 

@@ -34,6 +34,8 @@ def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
         A nested sequence is ragged.
     TypeError
         The values are no numbers, or their dtype cannot require gradients.
+    OverflowError
+        A Python integer does not fit the dtype.
 
     Examples
     --------
@@ -46,16 +48,27 @@ def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
         array = data.copy()
     else:
         array = np.array(data)
-        keeps_dtype = isinstance(data, np.ndarray | np.generic)
-        if not keeps_dtype and array.dtype == np.float64 and not _holds_float64(data):
-            array = array.astype(DEFAULT_FLOAT) if dtype is None else array
+        _check_numeric(array, data)
+        if not isinstance(data, np.ndarray | np.generic):
+            array = _from_python(data, array, dtype)
     if dtype is not None:
-        array = array.astype(dtype)
+        array = array.astype(dtype, copy=False)
+    return Tensor(backend.to_device(array), requires_grad)
+
+
+def _from_python(data: Any, array: NDArray[Any], dtype: DTypeLike | None) -> NDArray[Any]:
+    if dtype is not None:
+        return np.array(data, dtype=dtype)  # raises where an integer does not fit, unlike astype
+    if array.dtype == np.float64 and not _holds_float64(data):
+        return array.astype(DEFAULT_FLOAT)
+    return array
+
+
+def _check_numeric(array: Any, data: Any) -> None:
     if array.dtype.kind not in "biuf":
         raise TypeError(
             f"a tensor holds numbers or booleans, not {array.dtype} (from {data!r:.80})"
         )
-    return Tensor(backend.to_device(array), requires_grad)
 
 
 def _holds_float64(data: Any) -> bool:
@@ -76,6 +89,7 @@ def from_numpy(array: NDArray[Any]) -> Tensor:
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy takes a NumPy array, got {type(array).__name__}")
+    _check_numeric(array, array)
     return Tensor(backend.to_device(np.asarray(array)))
 
 
@@ -98,7 +112,8 @@ def _move(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return from_numpy(value)
     if isinstance(value, Tensor):
-        return Tensor(backend.to_device(value.data), value.requires_grad)
+        moved = backend.to_device(value.data)
+        return value if moved is value.data else Tensor(moved, value.requires_grad)
     if isinstance(value, Mapping):
         return type(value)({key: _move(item) for key, item in value.items()})  # type: ignore[call-arg]
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -124,13 +139,13 @@ def full(
     tensor([7, 7], dtype=int64, device=cpu)
     """
     if dtype is None:
-        dtype = {bool: np.bool_, int: np.int64}.get(type(value), DEFAULT_FLOAT)
+        dtype = {"b": np.bool_, "i": np.int64}.get(np.asarray(value).dtype.kind, DEFAULT_FLOAT)
     array = backend.creation_library().full(shape, value, dtype=dtype)
     return Tensor(array, requires_grad)
 
 
 def zeros(
-    *shape: int | Sequence[int], dtype: DTypeLike = DEFAULT_FLOAT, requires_grad: bool = False
+    *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Return a tensor of zeros.
 
@@ -139,11 +154,13 @@ def zeros(
     >>> zeros(2, 1).shape, zeros((2, 1)).shape
     ((2, 1), (2, 1))
     """
-    return Tensor(backend.creation_library().zeros(_shape(shape), dtype=dtype), requires_grad)
+    return Tensor(
+        backend.creation_library().zeros(_shape(shape), dtype or DEFAULT_FLOAT), requires_grad
+    )
 
 
 def ones(
-    *shape: int | Sequence[int], dtype: DTypeLike = DEFAULT_FLOAT, requires_grad: bool = False
+    *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Return a tensor of ones.
 
@@ -152,7 +169,9 @@ def ones(
     >>> ones(2)
     tensor([1., 1.], dtype=float32, device=cpu)
     """
-    return Tensor(backend.creation_library().ones(_shape(shape), dtype=dtype), requires_grad)
+    return Tensor(
+        backend.creation_library().ones(_shape(shape), dtype or DEFAULT_FLOAT), requires_grad
+    )
 
 
 def zeros_like(other: Tensor, dtype: DTypeLike | None = None) -> Tensor:
@@ -190,9 +209,10 @@ def arange(
     if end is None:
         start, end = 0, start
     if dtype is None:
-        whole = all(isinstance(value, int) for value in (start, end, step))
+        whole = all(isinstance(value, int | np.integer) for value in (start, end, step))
         dtype = np.int64 if whole else DEFAULT_FLOAT
-    return Tensor(backend.creation_library().arange(start, end, step, dtype=dtype))
+    counted = backend.creation_library().arange(start, end, step)  # in float64, rounded once
+    return Tensor(counted.astype(dtype, copy=False))
 
 
 def randn(

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tinytrain import autograd, backend
-from tinytrain.autograd import Function, LeafGradient
+from tinytrain.autograd import NO_EDGES, Edge, Function, LeafGradient
 from tinytrain.backend import Array, is_array
 from tinytrain.ops import arithmetic, elementwise, index, matmul, reduce, selection, shape, softmax
-from tinytrain.ops.promotion import is_float
+from tinytrain.ops.promotion import NUMBERS, is_float, plain_number
 from tinytrain.ops.reduce import Axes
 
 Flag = bool  # the class below has methods of these two names
@@ -41,6 +41,8 @@ def apply(function: Function, *inputs: Any) -> "Tensor":
     ------
     TypeError
         An input is none of these.
+    RuntimeError
+        The function object was applied before.
 
     Examples
     --------
@@ -48,33 +50,38 @@ def apply(function: Function, *inputs: Any) -> "Tensor":
     >>> apply(arithmetic.Mul(), x, x).node.name
     'Mul'
     """
-    arrays = [
-        value.data if isinstance(value, Tensor) else _constant(value, function) for value in inputs
-    ]
-    if not (function.differentiable and autograd.is_grad_enabled()):
-        return Tensor(function(*arrays))
-    needs = tuple(isinstance(value, Tensor) and value.requires_grad for value in inputs)
-    if not any(needs):
+    if function.edges is not NO_EDGES:
+        raise RuntimeError(
+            f"this {function.name} object is a node of a graph already: make one for each call"
+        )
+    arrays: list[Any] = []
+    needs: list[bool] = []
+    for value in inputs:  # plain loops here and below: this runs for every operation
+        if isinstance(value, Tensor):
+            arrays.append(value.data)
+            needs.append(value._requires_grad)
+        else:
+            arrays.append(_constant(value, function))
+            needs.append(False)
+    if not (True in needs and function.differentiable and autograd.is_grad_enabled()):
         return Tensor(function(*arrays))
     function.needs = needs
     output = Tensor(function(*arrays))
-    function.inputs = tuple(
-        (array.shape, array.dtype) if needed else ((), None)
-        for array, needed in zip(arrays, needs, strict=True)
-    )
-    function.edges = tuple(
-        value._edge() if needed else None for value, needed in zip(inputs, needs, strict=True)
-    )
+    edges: list[Edge] = []
+    shapes_and_dtypes: list[Any] = []
+    for value, array, needed in zip(inputs, arrays, needs, strict=True):
+        edges.append(value._edge() if needed else None)
+        shapes_and_dtypes.append((array.shape, array.dtype) if needed else None)
+    function.edges, function.inputs = edges, shapes_and_dtypes
     output.node = function
     output._requires_grad = True
     return output
 
 
 def _constant(value: Any, function: Function) -> Any:
-    if value is None or isinstance(value, bool | int | float):
+    value = plain_number(value)
+    if value is None or isinstance(value, NUMBERS):
         return value
-    if isinstance(value, np.generic):
-        return value.item()  # a NumPy scalar would widen float32; a Python number does not
     if hasattr(value, "shape"):
         raise TypeError(
             f"{function.name} got a bare {type(value).__name__} of shape {value.shape}: wrap it "
@@ -182,7 +189,7 @@ class Tensor:
         return f"tensor({', '.join(parts)})"
 
     def __format__(self, specification: str) -> str:
-        return format(self.item(), specification) if self.ndim == 0 else format(repr(self))
+        return format(self.item() if self.ndim == 0 else repr(self), specification)
 
     # ---------------------------------------------------------------- differentiation
 
@@ -410,9 +417,13 @@ class Tensor:
     # ---------------------------------------------------------------- comparison
 
     def __eq__(self, other: object) -> "Tensor":  # type: ignore[override]
+        if not _is_operand(other):
+            return NotImplemented
         return apply(selection.Comparison("=="), self, other)
 
     def __ne__(self, other: object) -> "Tensor":  # type: ignore[override]
+        if not _is_operand(other):
+            return NotImplemented
         return apply(selection.Comparison("!="), self, other)
 
     def __lt__(self, other: Operand) -> "Tensor":
@@ -533,8 +544,9 @@ class Tensor:
     def _extreme(
         self, extreme: type[reduce.Amax], position: type[reduce.Argmax], dim: Axes, keepdim: Flag
     ) -> Any:
-        if not isinstance(dim, int):
+        if not isinstance(dim, int | np.integer):
             return apply(extreme(dim, keepdim), self)
+        dim = int(dim)
         indices = apply(position(dim, True), self)
         source = self if self.ndim else self.reshape(1)
         taken = apply(index.TakeAlong(indices.data.reshape(indices.shape or (1,)), dim), source)
@@ -611,8 +623,8 @@ class Tensor:
         """Cut into pieces of a size (the last may be smaller), or of the sizes listed."""
         axis = reduce.normalize_axis(dim, self.ndim)
         total = self.shape[axis]
-        if isinstance(split_size_or_sections, int):
-            step = split_size_or_sections
+        if isinstance(split_size_or_sections, int | np.integer):
+            step = int(split_size_or_sections)
             if step <= 0:
                 raise ValueError(f"split needs a positive size, got {step}")
             sizes = [min(step, total - start) for start in range(0, max(total, 1), step)]
@@ -627,8 +639,17 @@ class Tensor:
         ]
 
     def __getitem__(self, where: Any) -> "Tensor":
-        parts = where if isinstance(where, tuple) else (where,)
-        return apply(index.Index(tuple(_index_part(part, self) for part in parts)), self)
+        listed = where if isinstance(where, tuple) else (where,)
+        parts = tuple(_index_part(part, self) for part in listed)
+        if any(map(is_array, parts)) and any(map(_is_integer, parts)):
+            integers, arrays = _integers_first(parts)
+            return apply(index.Index(arrays), apply(index.Index(integers), self))
+        return apply(index.Index(parts), self)
+
+
+def _is_operand(value: object) -> bool:
+    """Whether a value can be compared elementwise; a bare array is, to be refused with words."""
+    return isinstance(value, Tensor | bool | int | float | np.generic) or hasattr(value, "shape")
 
 
 def _axes(dim: Axes, axis: Axes) -> Axes:
@@ -644,12 +665,35 @@ def _sizes(arguments: tuple[Any, ...]) -> tuple[int, ...]:
     return arguments
 
 
+def _is_integer(part: Any) -> Flag:
+    return isinstance(part, int | np.integer) and not isinstance(part, Flag)
+
+
+def _integers_first(parts: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Split an index in two, to be applied one after the other: integers, slices and None; arrays.
+
+    NumPy counts an integer beside an array as an array too, and then moves axes to the front.
+    """
+    first: list[Any] = []
+    second: list[Any] = []
+    for part in parts:
+        if is_array(part):
+            covered = part.ndim if part.dtype == np.bool_ else 1
+            first += [slice(None)] * covered
+            second.append(part)
+        else:
+            first.append(part)
+            if not _is_integer(part):
+                second.append(part if part is Ellipsis else slice(None))
+    return tuple(first), tuple(second)
+
+
 def _index_part(part: Any, tensor: Tensor) -> Any:
     """Turn tensors, lists and host arrays in an index into arrays beside the tensor's own."""
     if isinstance(part, Tensor):
         part = part.data
-    elif isinstance(part, list):
-        part = np.asarray(part) if part else np.zeros(0, dtype=np.int64)
+    elif isinstance(part, list | tuple | range):
+        part = np.asarray(part) if len(part) else np.zeros(0, dtype=np.int64)
     if isinstance(part, np.ndarray) and tensor.device != "cpu":
         part = backend.xp_of(tensor.data).asarray(part)
     if is_array(part) and part.dtype.kind not in "iub":

@@ -13,7 +13,7 @@ from workloads import GPTShape
 
 
 class CausalAttention:
-    """P = softmax(q kᵀ / √S) over the keys up to the query,  y = P v, for every head.
+    """P = softmax(q kᵀ) over the keys up to the query,  y = P v, for every head; q comes / √S.
 
     dL/dv = Pᵀ g,   dP = g vᵀ,   dscores = P (dP - rowsum(g y)),   dL/dq = dscores k,
     dL/dk = dscoresᵀ q.

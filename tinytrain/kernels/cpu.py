@@ -196,7 +196,8 @@ def scatter_add_rows(ids: Array, rows: Array, count: int) -> Array:
 
     Few ids make it a matrix product with their one-hot matrix; many are sorted, so that equal ids
     stand together and each run is one sum. Both are several times faster than `numpy.add.at`, and
-    both always add in the same order.
+    both always add in the same order. In the product an infinity or NaN spoils its whole column,
+    because 0 times infinity is NaN: it is never lost, but no longer tells its row.
 
     Parameters
     ----------

@@ -40,6 +40,12 @@ class GPTConfig:
     dropout: float = 0.0
     tie_head: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "context_length", "num_layers", "num_heads", "embed_dim"):
+            size = getattr(self, name)
+            if size < 1:
+                raise ValueError(f"a GPT needs {name} of at least 1, got {size}")
+
 
 class Block(nn.Module):
     """One layer: x + attention(norm(x)), then x + feed_forward(norm(x)).
@@ -167,6 +173,7 @@ class GPT(nn.Module):
         temperature : float
             0 takes the likeliest token; above 1 is more random than the model.
         top_k : int, optional
+            Tokens as likely as the k-th stay in the draw too.
         seed : int or Generator
             The same seed gives the same text.
 
@@ -178,12 +185,18 @@ class GPT(nn.Module):
         Raises
         ------
         ValueError
-            The prompt is empty, or a setting makes no sense.
+            The prompt is empty or of another shape, or a setting makes no sense.
+        TypeError
+            The prompt does not hold integers.
+        IndexError
+            A token is outside the vocabulary.
+        FloatingPointError
+            The model's logits are not finite.
         """
+        _check_sampling(np.asarray(prompt), max_new_tokens, temperature, top_k)
         tokens = np.atleast_2d(np.asarray(prompt)).astype(np.int64)
-        _check_sampling(tokens, max_new_tokens, temperature, top_k)
         generator = as_generator(seed)
-        was_training = self.training
+        modes = [(layer, layer.training) for layer in self.modules()]
         self.eval()
         try:
             with autograd.no_grad():
@@ -193,18 +206,23 @@ class GPT(nn.Module):
                     drawn = _draw(logits, temperature, top_k, generator)
                     tokens = np.concatenate([tokens, drawn[:, None]], axis=1)
         finally:
-            self.train(was_training)
+            for layer, training in modes:
+                layer.training = training
         return tokens if np.ndim(prompt) == 2 else tokens[0]
 
 
 def _check_sampling(
-    tokens: NDArray[np.int64], max_new_tokens: int, temperature: float, top_k: int | None
+    prompt: NDArray[Any], max_new_tokens: int, temperature: float, top_k: int | None
 ) -> None:
-    if tokens.ndim != 2 or tokens.shape[1] == 0:
-        raise ValueError(f"generate needs a prompt of at least one token, got {tokens.shape}")
-    if max_new_tokens < 0 or temperature < 0 or (top_k is not None and top_k < 1):
+    if prompt.ndim not in (1, 2) or prompt.size == 0:
         raise ValueError(
-            "generate needs max_new_tokens >= 0, temperature >= 0 and top_k >= 1, got "
+            f"generate needs a prompt (T,) or (B, T) of at least one token, got {prompt.shape}"
+        )
+    if prompt.dtype.kind not in "iu":
+        raise TypeError(f"generate needs a prompt of integers, got {prompt.dtype}")
+    if max_new_tokens < 0 or not 0 <= temperature < math.inf or (top_k is not None and top_k < 1):
+        raise ValueError(
+            "generate needs max_new_tokens >= 0, a finite temperature >= 0 and top_k >= 1, got "
             f"{max_new_tokens}, {temperature}, {top_k}"
         )
 
@@ -213,13 +231,16 @@ def _draw(
     logits: NDArray[Any], temperature: float, top_k: int | None, generator: Generator
 ) -> NDArray[np.int64]:
     """Draw one token per row of logits (B, V), by inverting the cumulative distribution."""
+    if not np.isfinite(logits).all():
+        raise FloatingPointError("the model's logits are not finite: no token can be drawn")
     if temperature == 0:
         return np.asarray(logits.argmax(axis=1))
-    scaled = logits.astype(np.float64) / temperature
-    if top_k is not None and top_k < scaled.shape[1]:
-        smallest_kept = np.partition(scaled, -top_k, axis=1)[:, [-top_k]]
-        scaled[scaled < smallest_kept] = -np.inf
-    weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    below_best = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    if top_k is not None and top_k < below_best.shape[1]:
+        smallest_kept = np.partition(below_best, -top_k, axis=1)[:, [-top_k]]
+        below_best[below_best < smallest_kept] = -np.inf
+    with np.errstate(over="ignore"):  # a tiny temperature leaves the likeliest token alone
+        weights = np.exp(below_best / temperature)
     cumulative = weights.cumsum(axis=1)
     threshold = generator.numpy.random(len(weights)) * cumulative[:, -1]
     return np.asarray((cumulative > threshold[:, None]).argmax(axis=1))

@@ -97,14 +97,14 @@ class Dropout(Module):
     tensor([1., 1.], dtype=float32, device=cpu)
     """
 
-    def __init__(self, p: float = 0.5, generator: Generator | None = None) -> None:
+    def __init__(self, p: float = 0.5, *, generator: Generator | None = None) -> None:
         if not 0 <= p <= 1:
             raise ValueError(f"dropout probability must lie in 0 to 1, got {p}")
         self.p, self.generator = p, generator
 
     def forward(self, input: Tensor) -> Tensor:
         """Drop elements in training; hand the input on in evaluation."""
-        return F.dropout(input, self.p, self.training, self.generator)
+        return F.dropout(input, self.p, self.training, generator=self.generator)
 
     def extra_repr(self) -> str:
         """Show the probability."""

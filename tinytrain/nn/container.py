@@ -46,6 +46,8 @@ class ModuleList(Module):
         return (self[i] for i in range(self._length))
 
     def __getitem__(self, position: int) -> Module:
+        if not isinstance(position, int):
+            raise TypeError(f"a position must be an integer, got {type(position).__name__}")
         if not -self._length <= position < self._length:
             raise IndexError(f"position {position} in a list of {self._length} modules")
         module: Module = getattr(self, str(position % self._length))

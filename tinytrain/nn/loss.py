@@ -66,12 +66,12 @@ class MSELoss(Module):
     1.0
     """
 
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(self, *, reduction: str = "mean") -> None:
         self.reduction = reduction
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Compare predictions with targets of the same shape."""
-        return F.mse_loss(input, target, self.reduction)
+        return F.mse_loss(input, target, reduction=self.reduction)
 
     def extra_repr(self) -> str:
         """Show the reduction."""

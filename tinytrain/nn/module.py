@@ -101,8 +101,8 @@ class Module:
                 )
 
     def children(self) -> Iterator["Module"]:
-        """Yield the modules assigned to attributes."""
-        return (child for _, child in self.named_children())
+        """Yield each module assigned to an attribute once."""
+        return iter(dict.fromkeys(child for _, child in self.named_children()))
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
         """Yield this module and all below it, each once, with dotted names."""
@@ -206,7 +206,7 @@ class Module:
     def to(self, target: DTypeLike) -> Self:
         """Move parameters and buffers to a device, or convert the floating-point ones to a dtype.
 
-        The tensors stay the same objects with other arrays; their gradients are forgotten.
+        The tensors stay the same objects and get other arrays; gradients are converted with them.
 
         Parameters
         ----------
@@ -237,8 +237,11 @@ class Module:
                     f"call to({target!r}) before making the optimizer"
                 )
         for key, (_, value) in tensors.items():
-            value.data = changed[key]
-            value.grad = None
+            if changed[key] is value.data:
+                continue
+            gradient, value.data = value.grad, changed[key]
+            if gradient is not None:
+                value.grad = Tensor(convert(gradient.data))
         return self
 
     # ---------------------------------------------------------------- saving and loading

@@ -27,7 +27,8 @@ def note_layer(
     >>> try:
     ...     model(tt.ones(3))
     ... except TypeError as error:
-    ...     print(*error.__notes__[1:], sep="\\n")
+    ...     for note in error.__notes__[1:]:
+    ...         print(note)
     in layer Embedding(4, 2), input: float32 (3,) on cpu
       which is '1' of Sequential, input: float32 (3,) on cpu
     """

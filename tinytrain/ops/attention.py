@@ -15,7 +15,7 @@ import numpy as np
 
 from tinytrain.autograd import Function, unbroadcast
 from tinytrain.backend import Array, xp_of
-from tinytrain.ops.promotion import check_broadcast
+from tinytrain.ops.promotion import check_broadcast, plain_number
 
 
 def causal_mask(queries: int, keys: int, like: Array) -> Array:
@@ -32,8 +32,14 @@ def causal_mask(queries: int, keys: int, like: Array) -> Array:
     return xp.where(later, like.dtype.type(-math.inf), like.dtype.type(0))
 
 
-def additive_mask(mask: Array, dtype: "np.dtype[np.floating]") -> Array:
-    """Turn a boolean mask (True: attend) into an additive one (0 and -inf)."""
+def additive_mask(
+    mask: Array, scores_shape: tuple[int, ...], dtype: "np.dtype[np.floating]"
+) -> Array:
+    """Turn a boolean mask (True: attend) into an additive one (0 and -inf); both get two axes."""
+    check_broadcast(mask.shape, scores_shape)
+    if np.broadcast_shapes(mask.shape, scores_shape) != scores_shape:
+        raise ValueError(f"attention: a mask {mask.shape} is larger than the scores {scores_shape}")
+    mask = xp_of(mask).atleast_2d(mask)
     if mask.dtype == np.bool_:
         return xp_of(mask).where(mask, dtype.type(0), dtype.type(-math.inf))
     if mask.dtype != dtype:
@@ -43,8 +49,13 @@ def additive_mask(mask: Array, dtype: "np.dtype[np.floating]") -> Array:
     return mask
 
 
-def attend(q: Array, k: Array, v: Array, mask: Array | None, scale: float, out: Array) -> Array:
-    """Write the attention output to `out` and return the probabilities.
+def attend(
+    q: Array, k: Array, v: Array, mask: Array | None, scale: float, out: Array
+) -> tuple[Array, Array]:
+    """Write the attention output to `out`, and return what the backward pass needs.
+
+    Scores are kept with keys down and queries across, because reducing over an axis that is not
+    the last one is several times faster. They are normalised last, on the output, which is smaller.
 
     Parameters
     ----------
@@ -55,62 +66,84 @@ def attend(q: Array, k: Array, v: Array, mask: Array | None, scale: float, out: 
 
     Returns
     -------
-    array (B, H, T, S)
-        A query whose mask is -inf for every key has probabilities 0.
+    exponentials : array (B, H, S, T)
+        e^(score - the query's highest score).
+    inverse_sums : array (B, H, T, 1)
+        1 / their sums, so that the product of both is P^T. A query whose mask is -inf for every
+        key has exponentials 0, and 1 here.
     """
     xp = xp_of(q, k, v, mask, out)
-    probabilities = xp.empty((*q.shape[:3], k.shape[2]), dtype=q.dtype)
-    full_mask = None if mask is None else xp.broadcast_to(mask, probabilities.shape)
-    ones = xp.ones((k.shape[2], 1), dtype=q.dtype)
+    batch, heads, queries, _ = q.shape
+    keys = k.shape[2]
+    exponentials = xp.empty((batch, heads, keys, queries), dtype=q.dtype)
+    inverse_sums = xp.empty((batch, heads, queries, 1), dtype=q.dtype)
+    if mask is not None:
+        transposed = xp.ascontiguousarray(mask.swapaxes(-1, -2))
+        mask = xp.broadcast_to(transposed, exponentials.shape)
+    ones = xp.ones((1, keys), dtype=q.dtype)
     lowest = xp.finfo(q.dtype).min
-    for b in range(q.shape[0]):  # one sequence at a time: its scores stay in the cache
-        p = probabilities[b]
-        xp.matmul(q[b], k[b].swapaxes(-1, -2), out=p)
-        p *= scale
-        if full_mask is not None:
-            p += full_mask[b]
-        highest = p.max(axis=-1, keepdims=True)
+    for b in range(batch):  # one sequence at a time: its scores stay in the cache
+        e = exponentials[b]  # (H, S, T)
+        xp.matmul(k[b], (q[b] * scale).swapaxes(-1, -2), out=e)
+        if mask is not None:
+            e += mask[b]
+        highest = e.max(axis=-2, keepdims=True)  # (H, 1, T)
         xp.maximum(highest, lowest, out=highest)  # -inf - (-inf) would be NaN
-        p -= highest
-        xp.exp(p, out=p)
-        total = xp.matmul(p, ones)
-        p /= xp.where(total == 0, p.dtype.type(1), total)
-        xp.matmul(p, v[b], out=out[b])
-    return probabilities
+        e -= highest
+        xp.exp(e, out=e)
+        sums = xp.matmul(ones, e)
+        sums += sums == 0
+        xp.divide(1, sums.swapaxes(-1, -2), out=inverse_sums[b])
+        xp.matmul(e.swapaxes(-1, -2), v[b], out=out[b])
+        out[b] *= inverse_sums[b]
+    return exponentials, inverse_sums
 
 
 def attend_backward(
     gradient: Array,
-    q: Array,
-    k: Array,
-    v: Array,
-    probabilities: Array,
-    output: Array,
+    inputs: tuple[Array, Array, Array],
+    results: tuple[Array, Array, Array],
     scale: float,
     into: tuple[Array, Array, Array],
     scores_gradient: Array | None = None,
 ) -> None:
-    """Write the gradients of q, k and v to the arrays `into`, and of the scores where asked for."""
+    """Differentiate `attend`.
+
+    Parameters
+    ----------
+    gradient : array (B, H, T, E)
+    inputs, into : tuple of array
+        q, k and v, and where their gradients are written.
+    results : tuple of array
+        The output, the exponentials and the inverse sums.
+    scale : float
+    scores_gradient : array (B, H, T, S), optional
+        Where the gradient of the scores, which is also that of the mask, is written.
+    """
+    (q, k, v), (dq, dk, dv) = inputs, into
+    output, exponentials, inverse_sums = results
     xp = xp_of(gradient, q, k, v)
-    dq, dk, dv = into
+    ds = xp.empty(exponentials.shape[1:], dtype=gradient.dtype)  # (H, S, T), used for each b
     for b in range(q.shape[0]):
-        g, p = gradient[b], probabilities[b]
-        xp.matmul(p.swapaxes(-1, -2), g, out=dv[b])
-        ds = xp.matmul(g, v[b].swapaxes(-1, -2))  # dP, turned into dS in place
-        ds -= (g * output[b]).sum(axis=-1, keepdims=True)
-        ds *= p
+        # P = e / sum: dividing the smaller gradient by the sum serves for P wherever it stands.
+        e = exponentials[b]  # (H, S, T)
+        g = gradient[b] * inverse_sums[b]  # (H, T, E)
+        xp.matmul(e, g, out=dv[b])
+        xp.matmul(v[b], g.swapaxes(-1, -2), out=ds)  # dP^T, turned into dS^T in place
+        ds -= (g * output[b]).sum(axis=-1)[:, None, :]
+        ds *= e
         if scores_gradient is not None:
-            scores_gradient[b] = ds
-        ds *= scale
-        xp.matmul(ds, k[b], out=dq[b])
-        xp.matmul(ds.swapaxes(-1, -2), q[b], out=dk[b])
+            scores_gradient[b] = ds.swapaxes(-1, -2)
+        xp.matmul(ds.swapaxes(-1, -2), k[b], out=dq[b])
+        dq[b] *= scale
+        xp.matmul(ds, q[b] * scale, out=dk[b])
 
 
 class ScaledDotProductAttention(Function):
     """O = softmax(scale Q K^T + M) V. Shapes: q (..., T, D), k (..., S, D), v (..., S, E)."""
 
     def __init__(self, is_causal: bool = False, scale: float | None = None) -> None:
-        self.is_causal, self.scale = is_causal, scale
+        self.is_causal, self.scale = is_causal, plain_number(scale)
 
     def forward(self, q: Array, k: Array, v: Array, mask: Array | None) -> Array:
         """Attend; leading axes are flattened to (B, H) and broadcast where they differ."""
@@ -122,31 +155,31 @@ class ScaledDotProductAttention(Function):
         scores_shape = (*self.lead, q.shape[-2], k.shape[-2])
         combined = None
         if mask is not None:
-            check_broadcast(mask.shape, scores_shape)
-            combined = additive_mask(mask, q.dtype)
+            combined = additive_mask(mask, scores_shape, q.dtype)
         if self.is_causal:
             causal = causal_mask(q.shape[-2], k.shape[-2], q)
             combined = causal if combined is None else combined + causal
         if combined is not None:
             combined = self._four_axes(combined)
         out = xp.empty((*q4.shape[:3], v.shape[-1]), dtype=q.dtype)
-        probabilities = attend(q4, k4, v4, combined, self.factor, out)
-        self.save(q4, k4, v4, probabilities, out)
+        self.save((q4, k4, v4), (out, *attend(q4, k4, v4, combined, self.factor, out)))
         self.input_shapes = (q.shape, k.shape, v.shape, None if mask is None else mask.shape)
         return out.reshape(*self.lead, *out.shape[-2:])
 
     def backward(self, gradient: Array) -> tuple[Array | None, ...]:
         """Differentiate, and sum over the axes that were broadcast."""
-        q, k, v, probabilities, out = self.saved
-        xp = xp_of(q)
-        into = (xp.empty(q.shape, q.dtype), xp.empty(k.shape, k.dtype), xp.empty(v.shape, v.dtype))
-        ds = xp.empty_like(probabilities) if self.needs[3] else None
-        gradient = gradient.reshape(out.shape)
-        attend_backward(gradient, q, k, v, probabilities, out, self.factor, into, ds)
-        results = (*into, ds)
+        inputs, results = self.saved
+        xp = xp_of(gradient)
+        dq, dk, dv = (xp.empty(x.shape, dtype=x.dtype) for x in inputs)
+        scores = (*inputs[0].shape[:3], inputs[1].shape[2])
+        ds = xp.empty(scores, dtype=gradient.dtype) if self.needs[3] else None
+        gradient = gradient.reshape(results[0].shape)
+        attend_backward(gradient, inputs, results, self.factor, (dq, dk, dv), ds)
         return tuple(
-            unbroadcast(result.reshape(*self.lead, *result.shape[-2:]), shape) if needed else None
-            for result, shape, needed in zip(results, self.input_shapes, self.needs, strict=True)
+            unbroadcast(found.reshape(*self.lead, *found.shape[-2:]), shape) if needed else None
+            for found, shape, needed in zip(
+                (dq, dk, dv, ds), self.input_shapes, self.needs, strict=True
+            )
         )
 
     def _four_axes(self, x: Array) -> Array:
@@ -155,7 +188,7 @@ class ScaledDotProductAttention(Function):
         x = xp.broadcast_to(x, (*self.lead, *x.shape[-2:]))
         if len(self.lead) < 2:
             return x.reshape((1,) * (2 - len(self.lead)) + x.shape)
-        return x.reshape(-1, *x.shape[-3:])
+        return x.reshape(math.prod(x.shape[:-3]), *x.shape[-3:])
 
     @staticmethod
     def _check(q: Array, k: Array, v: Array) -> None:
@@ -192,23 +225,23 @@ class PackedSelfAttention(Function):
             )
         batch, length, width = qkv.shape
         if mask is not None:
-            check_broadcast(mask.shape, (batch, self.num_heads, length, length))
-            mask = additive_mask(mask, qkv.dtype)
+            mask = additive_mask(mask, (batch, self.num_heads, length, length), qkv.dtype)
         q, k, v = self._heads(qkv, 3)
         self.scale = 1 / math.sqrt(q.shape[-1])
         out = xp.empty((batch, length, width // 3), dtype=qkv.dtype)
-        probabilities = attend(q, k, v, mask, self.scale, self._heads(out, 1)[0])
-        self.save(qkv, probabilities, out)
+        found = attend(q, k, v, mask, self.scale, self._heads(out, 1)[0])
+        self.save(qkv, out, *found)
         return out
 
     def backward(self, gradient: Array) -> tuple[Array, None]:
         """Write the gradients of q, k and v side by side into one array."""
-        qkv, probabilities, out = self.saved
+        qkv, out, exponentials, inverse_sums = self.saved
         dqkv = xp_of(qkv).empty(qkv.shape, dtype=qkv.dtype)
         q, k, v = self._heads(qkv, 3)
-        into = self._heads(dqkv, 3)
+        dq, dk, dv = self._heads(dqkv, 3)
         (g,), (o,) = self._heads(gradient, 1), self._heads(out, 1)
-        attend_backward(g, q, k, v, probabilities, o, self.scale, (into[0], into[1], into[2]))
+        results = (o, exponentials, inverse_sums)
+        attend_backward(g, (q, k, v), results, self.scale, (dq, dk, dv))
         return dqkv, None
 
     def _heads(self, x: Array, parts: int) -> list[Array]:

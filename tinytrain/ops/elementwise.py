@@ -6,7 +6,7 @@ import numpy as np
 
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, xp_of
-from tinytrain.ops.promotion import as_float, is_float
+from tinytrain.ops.promotion import as_float, is_float, plain_number
 
 
 class Neg(Function):
@@ -142,11 +142,13 @@ class Clamp(Function):
     def __init__(self, low: float | None, high: float | None) -> None:
         if low is None and high is None:
             raise ValueError("clamp needs a minimum or a maximum")
-        self.low, self.high = low, high
+        self.low, self.high = plain_number(low), plain_number(high)
 
     def forward(self, x: Array) -> Array:
-        """Limit to the interval."""
+        """Limit to the interval; integers become float32 where a limit is a float."""
         xp = xp_of(x)
+        if isinstance(self.low, float) or isinstance(self.high, float):
+            x = as_float(x)
         inside = xp.ones(x.shape, dtype=bool)
         z = x
         if self.low is not None:
@@ -202,7 +204,7 @@ class Dropout(Function):
     """
 
     def __init__(self, probability: float, keep: Array) -> None:
-        self.scale = 0.0 if probability == 1 else 1 / (1 - probability)
+        self.scale = 0.0 if probability == 1 else 1 / (1 - plain_number(probability))
         self.keep = keep  # boolean, drawn by the caller
 
     def forward(self, x: Array) -> Array:

@@ -94,6 +94,8 @@ class Embedding(Function):
     def forward(self, ids: Array, weight: Array) -> Array:
         """Look the rows up; ids are checked, for a GPU would wrap a wrong one around."""
         xp = xp_of(weight, ids)
+        if weight.ndim != 2:
+            raise ValueError(f"embedding needs a weight of shape (V, D), got {weight.shape}")
         check_range(ids, weight.shape[0], "embedding id")
         self.save(ids, weight.shape[0])
         return xp.take(weight, ids, axis=0)

@@ -6,7 +6,7 @@ from tinytrain.autograd import Function
 from tinytrain.backend import Array, xp_of
 from tinytrain.kernels import cpu as kernels
 from tinytrain.ops.index import check_range
-from tinytrain.ops.promotion import is_float
+from tinytrain.ops.promotion import is_float, plain_number
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -47,7 +47,7 @@ class CrossEntropy(Function):
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing must lie in 0 to 1, got {label_smoothing}")
         self.ignore_index, self.reduction = ignore_index, reduction
-        self.label_smoothing = label_smoothing
+        self.label_smoothing = plain_number(label_smoothing)
 
     def forward(self, logits: Array, targets: Array) -> Array:
         """Compute softmax once; its probabilities are also what the gradient needs."""
@@ -58,11 +58,13 @@ class CrossEntropy(Function):
         check_range(safe, logits.shape[1], "target class")
         rows = xp.arange(len(targets))
         probabilities, maxima, sums = kernels.softmax_rows(xp.ascontiguousarray(logits))
-        log_sums = xp.log(sums)
-        losses = log_sums - (logits[rows, safe] - maxima)
-        if self.label_smoothing:
-            uniform = log_sums - (kernels.row_sums(logits) / logits.shape[1] - maxima)
-            losses = (1 - self.label_smoothing) * losses + self.label_smoothing * uniform
+        with np.errstate(divide="ignore", invalid="ignore"):  # a row of -inf has the loss NaN
+            log_sums = xp.log(sums)
+            losses = log_sums - (logits[rows, safe] - maxima)
+            if self.label_smoothing:
+                mean = kernels.row_sums(logits - maxima[:, None]) / logits.shape[1]
+                losses *= 1 - self.label_smoothing
+                losses += self.label_smoothing * (log_sums - mean)
         losses = xp.where(counted, losses, losses.dtype.type(0))
         self.save(probabilities, safe, counted)
         if self.reduction == "none":

@@ -132,7 +132,10 @@ def _check_affine(
         if array is not None and array.shape != shape:
             raise ValueError(f"{name}: {label} has shape {array.shape}, expected {shape}")
         if array is not None and array.dtype != x.dtype:
-            raise TypeError(f"{name}: input is {x.dtype}, {label} is {array.dtype}")
+            raise TypeError(
+                f"{name}: input is {x.dtype}, {label} is {array.dtype}; "
+                "bring them to one dtype with .to(...)"
+            )
 
 
 def _channels_last(x: Array) -> Array:

@@ -4,11 +4,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinytrain.backend import Array, xp_of
+from tinytrain.backend import Array, is_array, xp_of
 
 Operand: TypeAlias = Any
 """An array, or a Python number, which adapts to the array beside it."""
 
+NUMBERS = (bool, int, float)
 DEFAULT_FLOAT = np.dtype(np.float32)
 
 
@@ -32,6 +33,20 @@ def as_float(x: Array) -> Array:
     dtype('float32')
     """
     return x if is_float(x.dtype) else x.astype(DEFAULT_FLOAT)
+
+
+def plain_number(value: Any) -> Any:
+    """Turn a NumPy number into a Python number; leave other values alone.
+
+    A Python number takes the dtype of the array beside it. A NumPy number keeps its own, and so
+    would widen float32, even ``np.float64``, which counts as a Python float elsewhere.
+
+    Examples
+    --------
+    >>> type(plain_number(np.float64(2.0))).__name__
+    'float'
+    """
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def result_dtype(x: Array, y: Array) -> Any:
@@ -60,6 +75,8 @@ def promote(x: Operand, y: Operand) -> tuple[Operand, Operand]:
 
     Raises
     ------
+    TypeError
+        An operand is None.
     RuntimeError
         The arrays live on different devices.
     ValueError
@@ -71,10 +88,14 @@ def promote(x: Operand, y: Operand) -> tuple[Operand, Operand]:
     >>> x.dtype, y
     (dtype('float32'), 0.5)
     """
-    if isinstance(x, bool | int | float):
+    if type(x) is type(y) and is_array(x) and x.shape == y.shape and x.dtype == y.dtype:
+        return x, y  # nothing to do, as nearly always
+    if x is None or y is None:
+        raise TypeError("an operand is None")
+    if isinstance(x, NUMBERS):
         y, x = promote(y, x)
         return x, y
-    if isinstance(y, bool | int | float):
+    if isinstance(y, NUMBERS):
         return (as_float(x) if isinstance(y, float) else x), y
     xp_of(x, y)
     check_broadcast(x.shape, y.shape)

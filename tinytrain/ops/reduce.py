@@ -6,7 +6,7 @@ import numpy as np
 
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, as_array, xp_of
-from tinytrain.ops.promotion import is_float
+from tinytrain.ops.promotion import is_float, plain_number
 
 Axes = int | tuple[int, ...] | None
 
@@ -91,8 +91,9 @@ class Sum(Reduction):
     """z = sum of x over the axes; dL/dx = g, broadcast."""
 
     def forward(self, x: Array) -> Array:
-        """Add up; booleans and small integers are counted in int64."""
-        return x.sum(axis=self.resolve(x), keepdims=self.keepdims)
+        """Add up; booleans and integers are counted in int64."""
+        dtype = x.dtype if is_float(x.dtype) else np.int64
+        return x.sum(axis=self.resolve(x), keepdims=self.keepdims, dtype=dtype)
 
     def backward(self, gradient: Array) -> Array:
         """Broadcast the gradient over what was summed, without copying it."""
@@ -127,7 +128,7 @@ class Var(Reduction):
 
     def __init__(self, axes: Axes = None, correction: float = 1, keepdims: bool = False) -> None:
         super().__init__(axes, keepdims)
-        self.correction = correction
+        self.correction = plain_number(correction)
 
     def forward(self, x: Array) -> Array:
         """Average the squared distance from the mean."""
@@ -184,6 +185,8 @@ class Argmax(Reduction):
 
     def forward(self, x: Array) -> Array:
         """Find the first position of the extreme."""
+        if not (self.axes is None or isinstance(self.axes, int | np.integer)):
+            raise TypeError(f"{self.name} takes one axis or None, got {self.axes!r}")
         axes = self.resolve(x)
         self.check_not_empty()
         find = getattr(xp_of(x), self.function)

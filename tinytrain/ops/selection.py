@@ -1,6 +1,6 @@
 """Comparing operands and choosing between them."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -63,8 +63,7 @@ class Where(Function):
         self.save(condition)
         xp = xp_of(condition, x, y)
         if not hasattr(x, "dtype") and not hasattr(y, "dtype"):
-            floating = isinstance(x, float) or isinstance(y, float)
-            x = xp.asarray(x, dtype=DEFAULT_FLOAT if floating else np.int64)
+            x = xp.asarray(x, dtype=_dtype_of_numbers(x, y))
         return xp.where(condition, x, y)
 
     def backward(self, gradient: Array) -> tuple[None, Array, Array]:
@@ -73,6 +72,12 @@ class Where(Function):
         xp, zero = xp_of(condition), gradient.dtype.type(0)
         # Chosen, not multiplied: an infinite gradient of the other operand must not become NaN.
         return None, xp.where(condition, gradient, zero), xp.where(condition, zero, gradient)
+
+
+def _dtype_of_numbers(x: float, y: float) -> Any:
+    if isinstance(x, float) or isinstance(y, float):
+        return DEFAULT_FLOAT
+    return np.bool_ if isinstance(x, bool) and isinstance(y, bool) else np.int64
 
 
 class MaskedFill(Function):

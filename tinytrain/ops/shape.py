@@ -1,6 +1,7 @@
 """Operations that move elements about without computing on them."""
 
 import math
+import operator
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -14,7 +15,7 @@ class Reshape(Function):
     """z = the elements of x in another shape; one size may be -1 and is then worked out."""
 
     def __init__(self, shape: Sequence[int]) -> None:
-        self.shape = tuple(int(size) for size in shape)
+        self.shape = tuple(operator.index(size) for size in shape)
 
     def forward(self, x: Array) -> Array:
         """Reshape: a view where the memory allows it."""
@@ -91,8 +92,9 @@ class Cat(Function):
             raise ValueError("cat needs at least one tensor")
         first = pieces[0]
         xp = xp_of(*pieces)
+        if first.ndim == 0:
+            raise ValueError("cat needs tensors that have an axis; stack makes one")
         axis = normalize_axis(self.axis, first.ndim)
-        dtype = first.dtype
         for piece in pieces[1:]:
             if piece.ndim != first.ndim or any(
                 a != b for i, (a, b) in enumerate(zip(piece.shape, first.shape, strict=True))
@@ -101,18 +103,26 @@ class Cat(Function):
                 raise ValueError(
                     f"cat along axis {axis}: {first.shape} and {piece.shape} differ elsewhere"
                 )
-            dtype = result_dtype(xp.empty((1,), dtype), xp.empty((1,), piece.dtype))
         ends = [0]
         for piece in pieces:
             ends.append(ends[-1] + piece.shape[axis])
         self.save(axis, ends)
-        return xp.concatenate([piece.astype(dtype, copy=False) for piece in pieces], axis=axis)
+        return xp.concatenate(_to_one_dtype(pieces), axis=axis)
 
     def backward(self, gradient: Array) -> tuple[Array, ...]:
         """Cut the gradient into the pieces: views."""
         axis, ends = self.saved
         before = (slice(None),) * axis
         return tuple(gradient[(*before, slice(start, end))] for start, end in pairwise(ends))
+
+
+def _to_one_dtype(pieces: Sequence[Array]) -> list[Array]:
+    """Bring arrays to the dtype in which all of them meet; NumPy's own rule is another."""
+    xp, dtype = xp_of(*pieces), pieces[0].dtype
+    for piece in pieces[1:]:
+        if piece.dtype != dtype:
+            dtype = result_dtype(xp.empty(1, dtype), xp.empty(1, piece.dtype))
+    return [piece.astype(dtype, copy=False) for piece in pieces]
 
 
 class Stack(Function):
@@ -130,7 +140,7 @@ class Stack(Function):
         if len(shapes) > 1:
             raise ValueError(f"stack needs equal shapes, got {', '.join(map(str, sorted(shapes)))}")
         self.resolved = normalize_axis(self.axis, pieces[0].ndim + 1)
-        return xp.stack(pieces, axis=self.resolved)
+        return xp.stack(_to_one_dtype(pieces), axis=self.resolved)
 
     def backward(self, gradient: Array) -> tuple[Array, ...]:
         """Take the slices apart: views."""

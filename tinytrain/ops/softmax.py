@@ -20,7 +20,7 @@ class AlongLastAxis(Function):
         xp = xp_of(x)
         x = xp.moveaxis(x, normalize_axis(self.axis, x.ndim), -1) if x.ndim else x.reshape(1)
         self.row_shape = x.shape
-        return xp.ascontiguousarray(x).reshape(-1, x.shape[-1])
+        return xp.ascontiguousarray(x).reshape(-1, max(x.shape[-1], 1))
 
     def from_rows(self, rows: Array, ndim: int) -> Array:
         """Undo `to_rows` for a matrix of results."""

@@ -62,8 +62,8 @@ class AdamW(Optimizer):
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Raise where a setting makes no sense."""
         super().check_settings(settings)
-        if settings["eps"] < 0:
-            raise ValueError(f"AdamW: eps is {settings['eps']}, below 0")
+        if not settings["eps"] >= 0:
+            raise ValueError(f"AdamW: eps is {settings['eps']}, not from 0")
         if len(settings["betas"]) != 2 or not all(0 <= beta < 1 for beta in settings["betas"]):
             raise ValueError(f"AdamW: betas must be two numbers in [0, 1), got {settings['betas']}")
 

@@ -8,12 +8,12 @@ from tinytrain.optim.flat import gradient_arrays
 from tinytrain.tensor import Tensor
 
 
-def gradient_norm(parameters: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
+def gradient_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2.0) -> Tensor:
     """Return the norm of all gradients taken as one vector.
 
     Parameters
     ----------
-    parameters : iterable of Tensor
+    parameters : iterable of Tensor, or one
         Those without a gradient are left out.
     norm_type : float
         p of the p-norm; infinity gives the largest magnitude.
@@ -31,9 +31,9 @@ def gradient_norm(parameters: Iterable[Tensor], norm_type: float = 2.0) -> Tenso
     >>> gradient_norm([w])
     tensor(5., dtype=float32, device=cpu)
     """
-    if norm_type <= 0:
+    if not norm_type > 0:
         raise ValueError(f"norm_type must be above 0, got {norm_type}")
-    arrays = gradient_arrays(list(parameters))
+    arrays = gradient_arrays(_listed(parameters))
     if not arrays:
         return Tensor(backend.creation_library().zeros((), dtype="float32"))
     xp = backend.xp_of(*arrays)
@@ -75,6 +75,8 @@ def clip_grad_norm_(
     ------
     RuntimeError
         The norm is not finite and that was to be an error; the gradients are unchanged.
+    ValueError
+        `max_norm` is below 0, or `norm_type` not above 0.
 
     References
     ----------
@@ -91,7 +93,9 @@ def clip_grad_norm_(
     >>> abs(gradient_norm([w]).item() - 1.0) < 1e-5
     True
     """
-    listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    if not max_norm >= 0:
+        raise ValueError(f"max_norm must be from 0, got {max_norm}")
+    listed = _listed(parameters)
     norm = gradient_norm(listed, norm_type)
     if error_if_nonfinite and not math.isfinite(norm.item()):
         raise RuntimeError(f"the gradients' norm is {norm.item()}: they cannot be clipped")
@@ -100,3 +104,7 @@ def clip_grad_norm_(
     for array in gradient_arrays(listed):
         array *= factor.astype(array.dtype)
     return norm
+
+
+def _listed(parameters: Iterable[Tensor] | Tensor) -> list[Tensor]:
+    return [parameters] if isinstance(parameters, Tensor) else list(parameters)

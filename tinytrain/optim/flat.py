@@ -7,8 +7,11 @@ kernel, however many parameters there are.
 
 import weakref
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import NoReturn
 
 from tinytrain import backend
+from tinytrain.autograd import describe
 from tinytrain.backend import Array
 from tinytrain.tensor import Tensor
 
@@ -32,7 +35,8 @@ class FlatBuffer:
     Raises
     ------
     ValueError
-        A parameter belongs to another optimizer's buffer, or dtypes or devices differ.
+        A parameter belongs to another optimizer's buffer or stands twice, or dtypes or devices
+        differ. Nothing is changed then.
 
     Examples
     --------
@@ -50,23 +54,34 @@ class FlatBuffer:
         first = self.parameters[0]
         xp = backend.xp_of(first.data)
         sizes = [parameter.numel() for parameter in self.parameters]
-        self.starts = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
+        self.starts = list(accumulate(sizes, initial=0))
         self.data = xp.empty(self.starts[-1], dtype=first.dtype)
         self.gradient = xp.zeros(self.starts[-1], dtype=first.dtype)
         self._views = [self._take_over(i) for i in range(len(self.parameters))]
 
     def _check(self) -> None:
+        """Raise where a parameter cannot be taken; all are looked at before any is taken."""
         first = self.parameters[0]
+        seen: set[int] = set()
         for name, parameter in zip(self.names, self.parameters, strict=True):
             if (parameter.dtype, parameter.device) != (first.dtype, first.device):
-                raise ValueError(f"parameter {name!r} does not fit the buffer's dtype or device")
+                raise ValueError(
+                    f"parameter {name!r} is {parameter.dtype} on {parameter.device}, the buffer "
+                    f"{first.dtype} on {first.device}: each dtype and device needs its own buffer"
+                )
             owner = parameter.leaf_gradient.owner
-            if owner is not None and owner() is not None:
+            if id(parameter) in seen or (owner is not None and owner() is not None):
                 raise ValueError(
                     f"parameter {name!r} of shape {parameter.shape} belongs to another optimizer "
                     "(or stands twice in this one): give each parameter to one optimizer once"
                 )
-            parameter.leaf_gradient.owner = weakref.ref(self)
+            seen.add(id(parameter))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "an optimizer cannot be copied or pickled, for its parameters would not follow: make "
+            "one for the other parameters and load_state_dict(...) what state_dict() gives"
+        )
 
     def piece(self, flat: Array, position: int) -> Array:
         """View the part of a flat array that belongs to one parameter, in the parameter's shape."""
@@ -80,6 +95,7 @@ class FlatBuffer:
         view[...] = parameter.data
         parameter.data = view
         leaf = parameter.leaf_gradient
+        leaf.owner = weakref.ref(self)
         leaf.view = self.piece(self.gradient, position)
         if leaf.array is not None:
             leaf.set(leaf.array)
@@ -99,12 +115,15 @@ class FlatBuffer:
             if parameter.data is view:
                 continue
             given = parameter.data
-            if given.shape != view.shape or given.dtype != view.dtype:
+            if not (
+                backend.is_array(given)
+                and (given.shape, given.dtype) == (view.shape, view.dtype)
+                and backend.device_of(given) == backend.device_of(view)
+            ):
                 raise ValueError(
-                    f"parameter {self.names[position]!r} was given data {given.dtype} "
-                    f"{given.shape}, the optimizer holds {view.dtype} {view.shape}"
+                    f"parameter {self.names[position]!r} was given the data {describe(given)}, "
+                    f"but its optimizer holds {describe(view)}"
                 )
-            backend.xp_of(view, given)
             view[...] = given
             parameter.data = view
 

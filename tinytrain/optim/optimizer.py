@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from tinytrain import backend
 from tinytrain.backend import Array
 from tinytrain.optim.flat import FlatBuffer
+from tinytrain.optim.state import Slot, array_of, check_state, saved_settings
 from tinytrain.tensor import Tensor
 
 Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
@@ -29,6 +30,12 @@ class FlatGroup:
         self.state: dict[str, Array] = {}
         self.steps = [0] * len(parameters)
 
+    def state_array(self, name: str) -> Array:
+        """Return a flat state array; one that is asked for the first time holds zeros."""
+        if name not in self.state:
+            self.state[name] = backend.xp_of(self.flat.data).zeros_like(self.flat.data)
+        return self.state[name]
+
 
 class Optimizer:
     """The base of optimizers.
@@ -50,9 +57,9 @@ class Optimizer:
     Raises
     ------
     ValueError
-        There are no parameters, or one is given twice.
+        There are no parameters, one is given twice, or a setting is unknown or makes no sense.
     TypeError
-        A parameter is no leaf that requires gradients.
+        A parameter is no leaf that requires gradients, or they come in no order (a set).
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()
@@ -61,16 +68,24 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self._flat_groups: list[list[FlatGroup]] = []
-        groups = list(params)
+        groups = _in_order(params)
         if not groups:
             raise ValueError(f"{type(self).__name__} got no parameters")
-        if not isinstance(groups[0], dict):
+        if not isinstance(groups[0], Mapping):
             groups = [{"params": groups}]
         for group in groups:
-            self.add_param_group(group)  # type: ignore[arg-type]
+            self.add_param_group(group)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """Add parameters with settings of their own."""
+        """Add parameters with settings of their own.
+
+        Parameters
+        ----------
+        group : mapping
+            ``"params"``, and those settings that differ from the defaults.
+        """
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise TypeError(f"a parameter group is a dict with 'params', got {group!r:.80}")
         unknown = set(group) - set(self.defaults) - {"params"}
         if unknown:
             raise ValueError(
@@ -78,7 +93,7 @@ class Optimizer:
                 f"it has {', '.join(self.defaults)}"
             )
         members = group["params"]
-        members = [members] if isinstance(members, Tensor) else list(members)
+        members = [members] if isinstance(members, Tensor) else _in_order(members)
         names, parameters = _names_and_parameters(members, len(self.param_groups))
         settings = {**self.defaults, **group, "params": parameters}
         self.check_settings(settings)
@@ -95,27 +110,40 @@ class Optimizer:
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Raise a ValueError where a setting makes no sense."""
         for name in ("lr", "weight_decay"):
-            if settings[name] < 0:
-                raise ValueError(f"{type(self).__name__}: {name} is {settings[name]}, below 0")
+            if not settings[name] >= 0:
+                raise ValueError(f"{type(self).__name__}: {name} is {settings[name]}, not from 0")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget all gradients; with ``set_to_none=False`` they become zeros that still count."""
+        """Forget all gradients; with ``set_to_none=False`` they become zeros that still count.
+
+        A parameter that has no gradient gets none either way.
+        """
         for flat_groups in self._flat_groups:
             for group in flat_groups:
                 if not set_to_none:
                     group.flat.gradient[...] = 0
-                for parameter in group.flat.parameters:
-                    leaf = parameter.leaf_gradient
-                    leaf.array = None if set_to_none else leaf.view
+                else:
+                    for parameter in group.flat.parameters:
+                        parameter.leaf_gradient.clear()
 
     def step(self) -> None:
-        """Update every parameter that has a gradient; the others, and their state, stay."""
-        for settings, flat_groups in zip(self.param_groups, self._flat_groups, strict=True):
+        """Update every parameter that has a gradient; the others, and their state, stay.
+
+        Raises
+        ------
+        ValueError
+            A parameter's `data` was replaced by an array of another shape, dtype or device. No
+            parameter is updated then.
+        """
+        for flat_groups in self._flat_groups:
             for group in flat_groups:
                 group.flat.restore_views()
+        for settings, flat_groups in zip(self.param_groups, self._flat_groups, strict=True):
+            for group in flat_groups:
                 # Parameters that have had equally many updates share the bias correction.
                 for stretch, first in list(group.flat.stretches(labels=group.steps)):
-                    state = self._state_of(group, stretch)
+                    names = self.needed_state(settings)
+                    state = {name: group.state_array(name)[stretch] for name in names}
                     self.update(
                         group.flat.data[stretch],
                         group.flat.gradient[stretch],
@@ -126,12 +154,9 @@ class Optimizer:
                 for position in range(len(group.steps)):
                     group.steps[position] += group.flat.has_gradient(position)
 
-    def _state_of(self, group: FlatGroup, stretch: slice) -> dict[str, Array]:
-        xp = backend.xp_of(group.flat.data)
-        for name in self.state_names:
-            if name not in group.state:
-                group.state[name] = xp.zeros_like(group.flat.data)
-        return {name: array[stretch] for name, array in group.state.items()}
+    def needed_state(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return which of `state_names` an update with these settings uses: all, by default."""
+        return self.state_names
 
     def update(
         self,
@@ -147,7 +172,7 @@ class Optimizer:
         ----------
         parameter, gradient : array (N,)
         state : dict of str to array (N,)
-            The flat state arrays named by `state_names`; they start as zeros.
+            The flat state arrays that `needed_state` names; they start as zeros.
         settings : mapping
             Of the parameter group.
         step : int
@@ -193,46 +218,42 @@ class Optimizer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over state and settings by copying them.
 
+        A state of PyTorch's optimizer is taken too, once its tensors are arrays; settings that
+        exist only there are left out.
+
         Raises
         ------
         ValueError
-            The groups, names or shapes differ from this optimizer's. Nothing is loaded then.
+            The groups, settings, names, shapes or dtypes are not this optimizer's. Nothing is
+            loaded then.
         """
         located = self._located()
-        self._check_state(state_dict, located)
-        for settings, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
-            settings.update({key: value for key, value in saved.items() if key != "params"})
+        groups, known = self.param_groups, tuple(self.defaults)
+        settings = [
+            {**own, **saved}
+            for own, saved in zip(groups, saved_settings(state_dict, groups, known), strict=True)
+        ]
+        needed: list[tuple[str, ...]] = []
+        for merged in settings:
+            self.check_settings(merged)
+            needed += [self.needed_state(merged)] * len(merged["params"])
+        slots = [
+            Slot(group.flat.names[i], group.flat.parameters[i], names, self.state_names)
+            for (group, i), names in zip(located, needed, strict=True)
+        ]
+        check_state(state_dict["state"], slots, type(self).__name__)
+        for own, loaded in zip(groups, settings, strict=True):
+            own.update(loaded)
         for number, (group, position) in enumerate(located):
-            saved = state_dict["state"].get(number, {"step": 0})
-            group.steps[position] = int(saved["step"])
-            pieces = self._state_of(group, slice(None))
-            for name, flat in pieces.items():
-                value = saved.get(name, 0)
-                host = value.data if isinstance(value, Tensor) else value
-                piece = group.flat.piece(flat, position)
-                piece[...] = backend.to_device(host) if hasattr(host, "shape") else host
+            self._load_parameter(group, position, state_dict["state"].get(number, {"step": 0}))
 
-    def _check_state(
-        self, state_dict: Mapping[str, Any], located: list[tuple[FlatGroup, int]]
-    ) -> None:
-        here = [len(settings["params"]) for settings in self.param_groups]
-        there = [len(settings["params"]) for settings in state_dict["param_groups"]]
-        if here != there:
-            raise ValueError(
-                f"the state is of groups of {there} parameters, this optimizer has {here}"
-            )
-        for number, (group, position) in enumerate(located):
-            saved = state_dict["state"].get(number)
-            if saved is None:
-                continue
-            shape = group.flat.parameters[position].shape
-            for name in self.state_names:
-                found = getattr(saved.get(name), "shape", None)
-                if found != shape:
-                    raise ValueError(
-                        f"state {name!r} of parameter {number} ({group.flat.names[position]}) has "
-                        f"shape {found}, expected {shape}"
-                    )
+    @staticmethod
+    def _load_parameter(group: FlatGroup, position: int, saved: Mapping[str, Any]) -> None:
+        """Copy one parameter's state; arrays that were not saved become zeros."""
+        group.steps[position] = int(saved["step"])
+        for name in {*group.state, *saved} - {"step"}:
+            piece = group.flat.piece(group.state_array(name), position)
+            piece[...] = backend.to_device(array_of(saved[name])) if name in saved else 0
 
     def __repr__(self) -> str:
         lines = []
@@ -242,6 +263,18 @@ class Optimizer:
             listed = ", ".join(f"{key}={value}" for key, value in shown.items())
             lines.append(f"  group {number}: {count:,} values, {listed}")
         return f"{type(self).__name__}(\n" + "\n".join(lines) + "\n)"
+
+
+def _in_order(items: Any) -> list[Any]:
+    """List parameters or groups, which must come in an order that is the same in every run."""
+    if isinstance(items, Tensor | set | frozenset | str | Mapping) or not isinstance(
+        items, Iterable
+    ):
+        raise TypeError(
+            "an optimizer takes a list (or another ordered iterable) of parameters or of groups, "
+            f"got a {type(items).__name__}"
+        )
+    return list(items)
 
 
 def _names_and_parameters(

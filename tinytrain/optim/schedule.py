@@ -39,8 +39,14 @@ class Schedule:
         self._apply()
 
     def _apply(self) -> None:
+        groups = self.optimizer.param_groups
+        if len(groups) != len(self.base_lrs):
+            raise ValueError(
+                f"a schedule of {len(self.base_lrs)} base rates for {len(groups)} parameter "
+                "groups: make the schedule after the last add_param_group"
+            )
         factor = self.factor(self.last_epoch)
-        for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+        for group, base in zip(groups, self.base_lrs, strict=True):
             group["lr"] = base * factor
 
     def get_last_lr(self) -> list[float]:
@@ -52,7 +58,18 @@ class Schedule:
         return {"last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from a saved position."""
+        """Continue from a saved position.
+
+        Raises
+        ------
+        ValueError
+            The state is of another number of parameter groups. Nothing is changed then.
+        """
+        if len(state_dict["base_lrs"]) != len(self.base_lrs):
+            raise ValueError(
+                f"the schedule's state is of {len(state_dict['base_lrs'])} parameter groups, "
+                f"this one has {len(self.base_lrs)}"
+            )
         self.last_epoch = int(state_dict["last_epoch"])
         self.base_lrs = [float(rate) for rate in state_dict["base_lrs"]]
         self._apply()
@@ -80,7 +97,7 @@ class WarmupCosine(Schedule):
     With w warm-up steps of n in all, at step t = 0, 1, ...: the factor is (t + 1) / (w + 1) for
     t < w; then floor + (1 - floor) (1 + cos(pi (t - w) / (n - w))) / 2 for t < n; then the floor.
     So step 0 already learns, the full rate comes at step w, every one of the n steps has a rate
-    above the floor, and after them the rate stays there instead of rising again.
+    above 0, and after them the rate stays at the floor instead of rising again.
 
     Parameters
     ----------

@@ -44,6 +44,8 @@ class SGD(Optimizer):
     True
     """
 
+    state_names = ("momentum_buffer",)
+
     def __init__(
         self,
         params: Parameters,
@@ -62,15 +64,17 @@ class SGD(Optimizer):
         }
         super().__init__(params, defaults)
 
-    state_names = ("momentum_buffer",)
-
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Raise where a setting makes no sense."""
         super().check_settings(settings)
-        if settings["momentum"] < 0:
-            raise ValueError(f"SGD: momentum is {settings['momentum']}, below 0")
+        if not settings["momentum"] >= 0:
+            raise ValueError(f"SGD: momentum is {settings['momentum']}, not from 0")
         if settings["nesterov"] and (settings["momentum"] == 0 or settings["dampening"] != 0):
             raise ValueError("SGD: Nesterov momentum needs a momentum and no dampening")
+
+    def needed_state(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the momentum buffer's name where there is momentum."""
+        return self.state_names if settings["momentum"] else ()
 
     def update(
         self,

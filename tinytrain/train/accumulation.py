@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from tinytrain.creation import to_device
 from tinytrain.nn.module import Module
 from tinytrain.nn.norm import BatchNorm1d
@@ -26,7 +28,7 @@ def accumulate_gradients(
     """Add the gradients of the summed losses of all micro-batches to the parameters' `grad`.
 
     The running statistics of batch normalisation move once, by the statistics of all
-    micro-batches together.
+    micro-batches together; see `pooled_statistics`.
 
     Parameters
     ----------
@@ -61,17 +63,24 @@ def accumulate_gradients(
     4
     >>> divide_gradients(model.parameters(), items)
     """
+    with pooled_statistics(model):
+        return sum_gradients(model, loss_function, micro_batches)
+
+
+def sum_gradients(
+    model: Module, loss_function: LossFunction, micro_batches: Iterable[Any]
+) -> tuple[Tensor | None, int]:
+    """Do what `accumulate_gradients` does, but for the pooling of batch statistics."""
     total: Tensor | None = None
     total_items = 0
-    with pooled_statistics(model):
-        for batch in micro_batches:
-            loss_sum, items = checked_loss(loss_function(model, to_device(batch)))
-            if items == 0:
-                continue
-            loss_sum.backward()
-            detached = loss_sum.detach()
-            total = detached if total is None else total + detached
-            total_items += items
+    for batch in micro_batches:
+        loss_sum, items = checked_loss(loss_function(model, to_device(batch)))
+        if items == 0:
+            continue
+        loss_sum.backward()
+        detached = loss_sum.detach()
+        total = detached if total is None else total + detached
+        total_items += items
     return total, total_items
 
 
@@ -99,19 +108,28 @@ def checked_loss(result: Any) -> tuple[Tensor, int]:
     loss_sum, items = result
     if not isinstance(loss_sum, Tensor) or loss_sum.numel() != 1:
         raise TypeError(f"the summed loss must be a tensor of one element, got {loss_sum!r:.80}")
-    if isinstance(items, bool) or int(items) != items or items < 0:
-        raise ValueError(f"the number of items must be a whole number from 0, got {items!r}")
+    if not isinstance(items, int | np.integer) or isinstance(items, bool) or items < 0:
+        raise ValueError(
+            f"the number of items must be a whole number from 0, an int, got {items!r:.80}"
+        )
     return loss_sum, int(items)
 
 
 @contextmanager
 def pooled_statistics(model: Module) -> Iterator[None]:
-    """Let batch normalisation collect statistics in the block and apply them once at its end."""
+    """Let batch normalisation collect statistics in the block and apply them once at its end.
+
+    If the block raises, the running statistics stay as they were.
+    """
     layers = [layer for layer in model.modules() if isinstance(layer, BatchNorm1d)]
     for layer in layers:
         layer.start_pooling()
     try:
         yield
+    except BaseException:
+        for layer in layers:
+            layer.start_pooling()  # drops what was collected
+        raise
     finally:
         for layer in layers:
             layer.finish_pooling()

@@ -45,7 +45,7 @@ class BatchPlan:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            _check_positive(field.name, getattr(self, field.name))
+            check_positive(field.name, getattr(self, field.name))
 
     @property
     def rows(self) -> int:
@@ -85,7 +85,7 @@ class BatchPlan:
         ValueError: no whole accumulation_steps gives a total of 250 (the other parts multiply
         to 32): 7 gives 224, 8 gives 256
         """
-        _check_positive("total", total)
+        check_positive("total", total)
         parts = {
             "micro_batch": micro_batch,
             "seq_len": seq_len,
@@ -99,7 +99,7 @@ class BatchPlan:
             )
         known = {name: value for name, value in parts.items() if value is not None}
         for name, value in known.items():
-            _check_positive(name, value)
+            check_positive(name, value)
         product = math.prod(known.values())
         solved, rest = divmod(total, product)
         if rest:
@@ -124,6 +124,7 @@ class BatchPlan:
         return "\n".join(["batch plan", *table])
 
 
-def _check_positive(name: str, value: object) -> None:
+def check_positive(name: str, value: object) -> None:
+    """Raise a ValueError where a value is no whole number of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from tinytrain.backend import DEVICE_NAMES, set_device
 from tinytrain.generator import manual_seed
+from tinytrain.train.run_folder import choose_folder
 
 
 class TrainingParser(argparse.ArgumentParser):
@@ -39,7 +40,7 @@ class TrainingParser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
-        self.quick = dict(quick)
+        self.own_defaults, self.quick = dict(defaults), dict(quick)
         self._add_flags()
         self.set_defaults(**defaults)
 
@@ -59,28 +60,48 @@ class TrainingParser(argparse.ArgumentParser):
         add("--log-every", type=int, default=10, help="steps between log records")
         add("--eval-every", type=int, help="steps between evaluations; always at the end")
         add("--save-every", type=int, help="steps between checkpoints; always at the end")
-        add("--out", default="runs/run", help="the folder for results")
+        add(
+            "--out",
+            default="runs/run",
+            help="the folder for results; a number is added for later runs",
+        )
         add("--resume", metavar="PATH|auto", help="continue from a checkpoint, or the newest")
         add("--quick", action="store_true", help="a run of a few seconds")
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse, with underscores as hyphens and the quick defaults where asked for."""
+        """Parse, with underscores as hyphens and the quick defaults where asked for.
+
+        Raises
+        ------
+        ValueError
+            A default is of a flag that does not exist.
+        """
+        flags = {action.dest for action in self._actions}
+        if unknown_defaults := {*self.own_defaults, *self.quick} - flags:
+            raise ValueError(f"defaults of no flag: {', '.join(sorted(unknown_defaults))}")
         words = [_hyphenated(word) for word in (sys.argv[1:] if args is None else args)]
-        if "--quick" in words:
-            self.set_defaults(**self.quick)
+        quick = self.quick if "--quick" in words else {}
+        namespace = argparse.Namespace() if namespace is None else namespace
+        for name, value in quick.items():  # what a namespace has already, no default replaces
+            setattr(namespace, name, value)
         parsed, unknown = super().parse_known_args(words, namespace)
-        if parsed.epochs is not None:
-            parsed.max_steps = None  # the flag given outweighs the default of the other
+        options = (word.partition("=")[0] for word in words if word.startswith("--"))
+        given = {flag[2:].replace("-", "_") for flag in options}
+        for choice in (given, quick):  # a flag outweighs what --quick says, and that the defaults
+            if "max_steps" in choice or "epochs" in choice:
+                setattr(parsed, "epochs" if "max_steps" in choice else "max_steps", None)
+                break
         return parsed, unknown
 
     def error(self, message: str) -> NoReturn:
         """Exit with a message; an option that is nearly one of ours gets a suggestion."""
         known = [option for action in self._actions for option in action.option_strings]
         for word in message.split():
-            close = difflib.get_close_matches(word, known, n=1)
-            if word.startswith("--") and word not in known and close:
+            option = word.partition("=")[0].rstrip(":,")
+            close = difflib.get_close_matches(option, known, n=1)
+            if option.startswith("--") and option not in known and close:
                 message += f" (did you mean {close[0]}?)"
         super().error(message)
 
@@ -93,7 +114,9 @@ def _hyphenated(word: str) -> str:
 
 
 def start(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Choose the device, set the seed, and print and return the resolved configuration.
+    """Choose the device and the folder, set the seed, and print and return the configuration.
+
+    A run that resumes nothing gets a folder that no other run has used.
 
     Examples
     --------
@@ -106,6 +129,7 @@ def start(arguments: argparse.Namespace) -> dict[str, Any]:
     1
     """
     arguments.device = set_device(arguments.device)
+    arguments.out = str(choose_folder(arguments.out, arguments.resume))
     manual_seed(arguments.seed)
     configuration = dict(vars(arguments))
     print("configuration")

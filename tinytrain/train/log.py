@@ -3,11 +3,13 @@
 import json
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from tinytrain import backend
 from tinytrain.tensor import Tensor
 
 
@@ -30,7 +32,8 @@ class RunLog:
     """
 
     def __init__(self, path: Path | None, total_steps: int, progress: bool = True) -> None:
-        self.path, self.progress = path, progress
+        self.path, self.total_steps, self.progress = path, total_steps, progress
+        self._shown: dict[str, Any] = {}
         self._bar = tqdm(
             total=total_steps,
             unit="step",
@@ -39,12 +42,22 @@ class RunLog:
         )
 
     def start_at(self, step: int) -> None:
-        """Show a resumed run from its step on, and drop later records of the run it continues."""
+        """Show a resumed run from its step on, and drop the records that it will write again."""
         self._bar.initial = self._bar.n = step
-        if self.path is not None and self.path.exists():
-            kept = [record for record in read_log(self.path) if record.get("step", 0) <= step]
-            lines = [json.dumps(record) + "\n" for record in kept]
-            self.path.write_text("".join(lines), encoding="utf-8")
+        if self.path is None or not self.path.exists():
+            return
+        kept = [record for record in read_log(self.path) if self._is_final(record, step)]
+        temporary = self.path.with_name(self.path.name + ".part")
+        temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
+        temporary.replace(self.path)
+
+    def _is_final(self, record: dict[str, Any], step: int) -> bool:
+        """Whether a run that goes on from a step will not write a record again."""
+        if (recorded := int(record.get("step", 0))) != step:
+            return recorded < step
+        # After the step's checkpoint come windows without items, and a run's last evaluation.
+        last_evaluation = "validation_loss" in record and step == self.total_steps
+        return "skipped" not in record and not last_evaluation
 
     def advance(self) -> None:
         """Count one optimizer step."""
@@ -58,7 +71,8 @@ class RunLog:
         shown = {name: _short(value) for name, value in values.items()}
         if not self._bar.disable:
             shown.pop("step", None)
-            self._bar.set_postfix(shown)
+            self._shown.update(shown)  # an evaluation joins the training figures
+            self._bar.set_postfix(self._shown)
         elif self.progress:
             print("  ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
 
@@ -83,6 +97,18 @@ class Meter:
         self.loss_sum = loss_sum if self.loss_sum is None else self.loss_sum + loss_sum
         self.items += items
         self.seconds += seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sums, for a checkpoint."""
+        return {"loss_sum": self.loss_sum, "items": self.items, "seconds": self.seconds}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue with saved sums."""
+        loss_sum = state["loss_sum"]
+        if loss_sum is not None and not isinstance(loss_sum, Tensor):
+            loss_sum = Tensor(backend.to_device(loss_sum))
+        self.loss_sum = loss_sum
+        self.items, self.seconds = int(state["items"]), float(state["seconds"])
 
     def read(self) -> tuple[float, float]:
         """Return the loss per item and the items per second, and start over."""

@@ -11,6 +11,7 @@ from tinytrain.optim.optimizer import Optimizer
 from tinytrain.optim.schedule import Schedule
 from tinytrain.tensor import Tensor
 from tinytrain.train.checkpoint import CheckpointError, pack, unpack
+from tinytrain.train.log import Meter
 from tinytrain.train.windows import WindowStream
 
 
@@ -21,6 +22,7 @@ class Run(Protocol):
     optimizer: Optimizer
     schedule: Schedule | None
     windows: WindowStream
+    meter: Meter
     step: int
     config: dict[str, Any]
 
@@ -28,20 +30,44 @@ class Run(Protocol):
 def capture(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return copies of a run's arrays, in host memory, and of the rest of its state.
 
-    Parameters, buffers, optimizer, schedule, the position in the data, every random generator, the
-    number of steps, and the configuration.
+    Parameters, buffers, optimizer, schedule, what the next log record covers, every random
+    generator, the position in the data, the number of steps, and the configuration.
     """
     arrays: dict[str, Any] = {}
     state = {
-        "step": run.step,
-        "model": pack(_on_host(run.model.state_dict()), "model", arrays),
-        "optimizer": pack(_on_host(run.optimizer.state_dict()), "optimizer", arrays),
-        "schedule": None if run.schedule is None else run.schedule.state_dict(),
+        **{name: pack(part, name, arrays) for name, part in _on_host(capture_parts(run)).items()},
         "windows": run.windows.state_dict(),
-        "generators": [generator.get_state() for generator in generators_of(run.model)],
+        "step": run.step,
         "config": run.config,
     }
     return arrays, state
+
+
+def capture_parts(run: Run) -> dict[str, Any]:
+    """Return copies of the parts of a run's state that `restore_parts` can put back any time."""
+    return {
+        "model": run.model.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "schedule": None if run.schedule is None else run.schedule.state_dict(),
+        "meter": run.meter.state_dict(),
+        "generators": [generator.get_state() for generator in generators_of(run.model)],
+    }
+
+
+def restore_parts(run: Run, parts: Mapping[str, Any]) -> None:
+    """Put back what `capture_parts` returned; an error may leave some of it in place."""
+    run.model.load_state_dict(parts["model"])
+    run.optimizer.load_state_dict(parts["optimizer"])
+    generators = generators_of(run.model)
+    if len(generators) != len(parts["generators"]):
+        raise ValueError(f"it has {len(parts['generators'])} generators, not {len(generators)}")
+    if (run.schedule is None) != (parts["schedule"] is None):
+        raise ValueError("only one of the checkpoint and this run has a schedule")
+    if run.schedule is not None:
+        run.schedule.load_state_dict(parts["schedule"])
+    run.meter.load_state_dict(parts["meter"])
+    for generator, saved in zip(generators, parts["generators"], strict=True):
+        generator.set_state(saved)
 
 
 def restore(run: Run, path: Path, arrays: Mapping[str, Any], state: Mapping[str, Any]) -> None:
@@ -58,26 +84,19 @@ def restore(run: Run, path: Path, arrays: Mapping[str, Any], state: Mapping[str,
     Raises
     ------
     CheckpointError
-        The state is of another model, optimizer, schedule or loader. The model is as before then.
+        The state is of another model, optimizer, schedule or loader. The run is as before then.
     """
-    before = run.model.state_dict()
-    generators = generators_of(run.model)
+    before = capture_parts(run)
+    if missing := [name for name in (*before, "windows", "step") if name not in state]:
+        raise CheckpointError(f"{path} is no checkpoint of a run: it has no {', '.join(missing)}")
     try:
-        run.model.load_state_dict(unpack(state["model"], arrays))
-        if (run.schedule is None) != (state["schedule"] is None):
-            raise ValueError("only one of the checkpoint and this run has a schedule")
-        if len(generators) != len(state["generators"]):
-            raise ValueError(f"it has {len(state['generators'])} generators, not {len(generators)}")
-        run.windows.load_state_dict(state["windows"])
-        run.optimizer.load_state_dict(unpack(state["optimizer"], arrays))
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        run.model.load_state_dict(before)
+        restore_parts(run, unpack({name: state[name] for name in before}, arrays))
+        step = int(state["step"])
+        run.windows.load_state_dict(state["windows"])  # last: it cannot be undone
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        restore_parts(run, before)
         raise CheckpointError(f"{path} does not fit this run: {error}") from error
-    if run.schedule is not None:
-        run.schedule.load_state_dict(state["schedule"])
-    for generator, saved in zip(generators, state["generators"], strict=True):
-        generator.set_state(saved)
-    run.step = int(state["step"])
+    run.step = step
 
 
 def generators_of(model: Module) -> list[Generator]:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinytrain import autograd
 from tinytrain.allocator import keep_freed_memory
-from tinytrain.creation import to_device
 from tinytrain.nn.module import Module
 from tinytrain.optim.clip import clip_grad_norm_, gradient_norm
 from tinytrain.optim.optimizer import Optimizer
@@ -19,10 +17,12 @@ from tinytrain.tensor import Tensor
 from tinytrain.train import checkpoint, run_state
 from tinytrain.train.accumulation import (
     LossFunction,
-    accumulate_gradients,
-    checked_loss,
     divide_gradients,
+    pooled_statistics,
+    sum_gradients,
 )
+from tinytrain.train.batch_plan import check_positive
+from tinytrain.train.evaluation import evaluate
 from tinytrain.train.log import Meter, RunLog
 from tinytrain.train.windows import WindowStream
 
@@ -65,9 +65,11 @@ class Trainer:
     loss_function : callable
         ``(model, batch) -> (sum of the items' losses, number of items)``.
     train_loader : iterable
-        Gives micro-batches in host memory; each is brought to the device once.
+        Gives micro-batches in host memory; each is brought to the device once. Checkpoints need
+        its position: with `out` it must have ``state_dict``, as `tinytrain.data.DataLoader` has.
     max_steps, epochs : int, optional
-        How long to train: give one of them.
+        How long to train: give one of them. So many epochs count as the steps that they have if
+        every window has supervised items.
     accumulation_steps : int
         Micro-batches per optimizer step.
     last_window : {"step", "carry", "drop"}
@@ -151,29 +153,39 @@ class Trainer:
         self.validation_loader = validation_loader
         self.eval_every, self.log_every, self.save_every = eval_every, log_every, save_every
         for name in ("eval_every", "log_every", "save_every"):
-            every = getattr(self, name)
-            if every is not None and every < 1:
-                raise ValueError(f"{name} must be at least 1, got {every}")
-        if keep_checkpoints < 1:
-            raise ValueError(f"keep_checkpoints must be at least 1, got {keep_checkpoints}")
+            if getattr(self, name) is not None:
+                check_positive(name, getattr(self, name))
+        check_positive("keep_checkpoints", keep_checkpoints)
+        if clip_grad_norm is not None and not clip_grad_norm > 0:
+            raise ValueError(f"clip_grad_norm must be above 0, got {clip_grad_norm}")
+        if schedule is not None and schedule.optimizer is not optimizer:
+            raise ValueError("the schedule was made for another optimizer than the one given")
         if save_every is not None and out is None:
             raise ValueError("save_every needs a folder: give out=...")
         self.out = None if out is None else Path(out)
         self.keep_checkpoints = keep_checkpoints
         self.config = dict(config or {})
-        json.dumps(self.config)  # a setting that cannot be saved is better refused now than then
+        if out is not None:  # what cannot be saved is better refused now than then
+            json.dumps(self.config, allow_nan=False)
+            self.windows.state_dict()
         self.item_name, self.progress = item_name, progress
         self.step = 0
+        self.meter = Meter()
         self.last_checkpoint: Path | None = None
 
     def _total_steps(self, max_steps: int | None, epochs: int | None) -> int:
         if (max_steps is None) == (epochs is None):
             raise ValueError("give either max_steps or epochs")
-        total = max_steps
-        if epochs is not None:
-            total = math.floor(epochs * self.windows.windows_per_epoch())
-        if total is None or total < 1:
-            raise ValueError(f"the run would have {total} optimizer steps")
+        if max_steps is not None:
+            check_positive("max_steps", max_steps)
+            return max_steps
+        check_positive("epochs", epochs)
+        total = self.windows.windows_in(epochs or 0)
+        if total < 1:
+            raise ValueError(
+                f"a run of {epochs} epochs would have no optimizer step: the loader gives "
+                f"{len(self.windows.loader)} micro-batches, a step takes {self.windows.size}"
+            )
         return total
 
     # ---------------------------------------------------------------- the loop
@@ -183,14 +195,20 @@ class Trainer:
 
         Raises
         ------
+        FileExistsError
+            `out` holds checkpoints of another run, and `resume` was not called.
         FloatingPointError
-            A loss or gradient is NaN or infinite; the parameters are those of the step before.
+            A loss or gradient is NaN or infinite; parameters and running statistics are those of
+            the step before.
         ValueError
             A whole epoch has no supervised items.
         """
         keep_freed_memory()
         if self.out is not None:
             self.out.mkdir(parents=True, exist_ok=True)
+            self._check_folder(self.out)
+            for path in checkpoint.set_aside_later(self.out, self.step):
+                print(f"set aside, for the run goes on from step {self.step}: {path}")
         log_path = None if self.out is None else self.out / "log.jsonl"
         log = RunLog(log_path, self.max_steps, self.progress)
         log.start_at(self.step)
@@ -199,13 +217,24 @@ class Trainer:
             validation_loss = self._validate(log)
         finally:
             log.close()
+        if self.progress and self.out is not None:
+            print(f"results are in {self.out}: {log_path}, {self.last_checkpoint}")
         return TrainingResult(
             self.step, self.windows.epoch, training_loss, validation_loss, self.last_checkpoint
         )
 
+    def _check_folder(self, out: Path) -> None:
+        """Refuse to mix this run's checkpoints with those of another."""
+        found = checkpoint.list_checkpoints(out)
+        came_from = None if self.last_checkpoint is None else self.last_checkpoint.parent.resolve()
+        if found and came_from != out.resolve():
+            raise FileExistsError(
+                f"{out} holds checkpoints of another run (the newest is {found[0].name}): continue "
+                "it with resume('auto'), choose another folder, or delete them"
+            )
+
     def _run(self, log: RunLog) -> float:
         """Make the steps that are left; return the loss of the last record."""
-        meter = Meter()
         training_loss = math.nan
         epoch_of_last_step = self.windows.epoch
         self.model.train()
@@ -219,10 +248,10 @@ class Trainer:
                     raise ValueError("a whole epoch had no supervised items")
                 continue
             epoch_of_last_step = self.windows.epoch
-            meter.add(loss_sum, items, time.perf_counter() - started)
+            self.meter.add(loss_sum, items, time.perf_counter() - started)
             log.advance()
             if self._is_due(self.log_every):
-                training_loss = self._log(log, meter)
+                training_loss = self._log(log)
             if self.step < self.max_steps and self._is_due(self.eval_every):
                 self._validate(log)
             if self.out is not None and self._is_due(self.save_every or self.max_steps):
@@ -236,18 +265,19 @@ class Trainer:
     def _step(self, window: list[Any]) -> tuple[Tensor | None, int]:
         """Make one optimizer step; without supervised items, none."""
         self.optimizer.zero_grad()
-        loss_sum, items = accumulate_gradients(self.model, self.loss_function, window)
-        if loss_sum is None:
-            return None, 0
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        divide_gradients(parameters, items)
-        if self.clip_grad_norm is None:
-            self._grad_norm = gradient_norm(parameters)
-        else:
-            self._grad_norm = clip_grad_norm_(parameters, self.clip_grad_norm)
-        # Reading the norm waits for a GPU: there it is looked at with the log.
-        if self._grad_norm.device == "cpu" or (self.step + 1) % self.log_every == 0:
-            self._check_finite(loss_sum)
+        with pooled_statistics(self.model):  # a step that is refused leaves them alone as well
+            loss_sum, items = sum_gradients(self.model, self.loss_function, window)
+            if loss_sum is None:
+                return None, 0
+            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+            divide_gradients(parameters, items)
+            if self.clip_grad_norm is None:
+                self._grad_norm = gradient_norm(parameters)
+            else:
+                self._grad_norm = clip_grad_norm_(parameters, self.clip_grad_norm)
+            # Reading the norm waits for a GPU: there it is looked at with the log.
+            if self._grad_norm.device == "cpu" or (self.step + 1) % self.log_every == 0:
+                self._check_finite(loss_sum)
         self.optimizer.step()
         self._learning_rate = self.optimizer.param_groups[0]["lr"]
         if self.schedule is not None:
@@ -264,8 +294,8 @@ class Trainer:
                 "may help"
             )
 
-    def _log(self, log: RunLog, meter: Meter) -> float:
-        loss, per_second = meter.read()
+    def _log(self, log: RunLog) -> float:
+        loss, per_second = self.meter.read()
         log.record(
             step=self.step,
             epoch=self.windows.epoch,
@@ -279,27 +309,8 @@ class Trainer:
     # ---------------------------------------------------------------- evaluation
 
     def evaluate(self, loader: Iterable[Any]) -> float:
-        """Return the item mean of the loss over a loader, in evaluation mode without gradients.
-
-        Raises
-        ------
-        ValueError
-            The loader has no supervised items.
-        """
-        was_training = self.model.training
-        self.model.eval()
-        total, count = 0.0, 0
-        try:
-            with autograd.no_grad():
-                for batch in loader:
-                    loss_sum, items = checked_loss(self.loss_function(self.model, to_device(batch)))
-                    total += loss_sum.item() if items else 0.0
-                    count += items
-        finally:
-            self.model.train(was_training)
-        if not count:
-            raise ValueError("the evaluation data has no supervised items")
-        return total / count
+        """Return the item mean of the loss over a loader; see `evaluation.evaluate`."""
+        return evaluate(self.model, self.loss_function, loader)
 
     def _validate(self, log: RunLog) -> float | None:
         """Evaluate on the validation data, if there are any, and log it."""

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tinytrain.train.batch_plan import check_positive
+
 LAST_WINDOW_POLICIES = ("step", "carry", "drop")
 
 
@@ -15,7 +17,7 @@ class WindowStream:
         Iterated anew for each epoch. To continue in mid-epoch it needs ``state_dict`` and
         ``load_state_dict``, as `tinytrain.data.DataLoader` has.
     size : int
-        Micro-batches per window.
+        Micro-batches per window, at least 1.
     last_window : {"step", "carry", "drop"}
         What becomes of an epoch's last window when fewer micro-batches are left: it is a window of
         its own, smaller but weighed right; it is filled up from the next epoch; or it is left out.
@@ -23,7 +25,16 @@ class WindowStream:
     Attributes
     ----------
     epoch : int
-        How many epochs have been finished.
+        How many epochs have been finished: all their micro-batches were handed out.
+    batches : int
+        How many micro-batches of the present epoch have been handed out.
+
+    Raises
+    ------
+    ValueError
+        A setting makes no sense; or, while iterating, an epoch gives nothing to train on.
+    TypeError
+        The loader can be iterated only once.
 
     Examples
     --------
@@ -34,52 +45,65 @@ class WindowStream:
     """
 
     def __init__(self, loader: Any, size: int, last_window: str = "step") -> None:
-        if size < 1:
-            raise ValueError(f"a window needs at least one micro-batch, got {size}")
+        check_positive("accumulation_steps", size)
         if last_window not in LAST_WINDOW_POLICIES:
             raise ValueError(
                 f"last_window must be one of {', '.join(LAST_WINDOW_POLICIES)}, not {last_window!r}"
             )
-        if iter(loader) is loader:
+        if isinstance(loader, Iterator):
             raise TypeError("the loader must be iterable again for every epoch, not an iterator")
         self.loader, self.size, self.last_window = loader, size, last_window
-        self.epoch = 0
+        self.epoch = self.batches = self._restored_batches = 0
 
     def __iter__(self) -> Iterator[list[Any]]:
+        self.batches, self._restored_batches = self._restored_batches, 0
         window: list[Any] = []
-        empty_epochs = 0
+        fruitless_epochs = 0
         while True:
-            taken = 0
+            fruitful = False
             for batch in self.loader:
-                taken += 1
+                self._count_batch()
                 window.append(batch)
-                if len(window) == self.size:
+                full = len(window) == self.size
+                fruitful = fruitful or full or self.last_window != "drop"
+                if full:
                     yield window
                     window = []
-            self.epoch += 1
-            # One epoch may be empty: a resumed one of which nothing was left.
-            empty_epochs = 0 if taken else empty_epochs + 1
-            if empty_epochs == 2:
-                raise ValueError("the loader gives no batches: is the data set smaller than one?")
+            if self.batches:  # the loader's length was not known, or wrong
+                self.epoch, self.batches = self.epoch + 1, 0
+            # One epoch may give nothing: a resumed one of which nothing was left.
+            fruitless_epochs = 0 if fruitful else fruitless_epochs + 1
+            if fruitless_epochs == 2:
+                raise ValueError(
+                    f"an epoch gives no window of {self.size} micro-batches "
+                    f"(last_window={self.last_window!r}): the loader has too few, or none"
+                )
             if window and self.last_window == "step":
                 yield window
             if self.last_window != "carry":
                 window = []
 
-    def windows_per_epoch(self) -> float:
-        """Return how many windows an epoch gives; with "carry" this may be a fraction."""
+    def _count_batch(self) -> None:
+        self.batches += 1
+        if hasattr(self.loader, "__len__") and self.batches == len(self.loader):
+            self.epoch, self.batches = self.epoch + 1, 0
+
+    def windows_in(self, epochs: int) -> int:
+        """Return how many windows so many epochs give."""
         batches = len(self.loader)
-        if self.last_window == "step":
-            return -(-batches // self.size)
-        return batches / self.size if self.last_window == "carry" else batches // self.size
+        if self.last_window == "carry":
+            return epochs * batches // self.size
+        shorter = self.last_window == "step" and batches % self.size > 0
+        return epochs * (batches // self.size + shorter)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position after the window handed out last."""
         if not hasattr(self.loader, "state_dict"):
             raise TypeError(f"a {type(self.loader).__name__} has no state_dict to save")
-        return {"epoch": self.epoch, "loader": self.loader.state_dict()}
+        return {"epoch": self.epoch, "batches": self.batches, "loader": self.loader.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a position; call it before iterating."""
-        self.epoch = int(state["epoch"])
+        """Continue from a position; call it before iterating. An error changes nothing."""
+        epoch, batches = int(state["epoch"]), int(state["batches"])
         self.loader.load_state_dict(state["loader"])
+        self.epoch, self.batches, self._restored_batches = epoch, batches, batches

@@ -7,8 +7,9 @@ import numpy as np
 from tinytrain import backend
 from tinytrain.generator import Generator, default_generator
 from tinytrain.ops.activation import GELU
-from tinytrain.ops.elementwise import Dropout
+from tinytrain.ops.elementwise import Dropout, ReLU, Sigmoid, Tanh
 from tinytrain.ops.promotion import is_float
+from tinytrain.ops.softmax import LogSoftmax, Softmax
 from tinytrain.tensor import Tensor, apply
 
 
@@ -21,7 +22,7 @@ def relu(input: Tensor) -> Tensor:
     >>> relu(tt.tensor([-1.0, 2.0]))
     tensor([0., 2.], dtype=float32, device=cpu)
     """
-    return input.relu()
+    return apply(ReLU(), input)
 
 
 def tanh(input: Tensor) -> Tensor:
@@ -33,7 +34,7 @@ def tanh(input: Tensor) -> Tensor:
     >>> tanh(tt.tensor([-100.0, 0.0, 100.0]))
     tensor([-1.,  0.,  1.], dtype=float32, device=cpu)
     """
-    return input.tanh()
+    return apply(Tanh(), input)
 
 
 def sigmoid(input: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ def sigmoid(input: Tensor) -> Tensor:
     >>> sigmoid(tt.tensor([-1000.0, 0.0, 1000.0]))
     tensor([0. , 0.5, 1. ], dtype=float32, device=cpu)
     """
-    return input.sigmoid()
+    return apply(Sigmoid(), input)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -107,7 +108,7 @@ def softmax(input: Tensor, dim: int) -> Tensor:
     >>> softmax(tt.tensor([0.0, 0.0]), dim=0)
     tensor([0.5, 0.5], dtype=float32, device=cpu)
     """
-    return input.softmax(dim)
+    return apply(Softmax(dim), input)
 
 
 def softmax_simple(input: Tensor, dim: int) -> Tensor:
@@ -137,11 +138,11 @@ def log_softmax(input: Tensor, dim: int) -> Tensor:
     >>> log_softmax(tt.tensor([0.0, 1000.0]), dim=0)
     tensor([-1000.,     0.], dtype=float32, device=cpu)
     """
-    return input.log_softmax(dim)
+    return apply(LogSoftmax(dim), input)
 
 
 def dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None
+    input: Tensor, p: float = 0.5, training: bool = True, *, generator: Generator | None = None
 ) -> Tensor:
     """Zero each element with probability p, and divide the others by 1 - p.
 
@@ -181,6 +182,8 @@ def dropout(
     """
     if not 0 <= p <= 1:
         raise ValueError(f"dropout probability must lie in 0 to 1, got {p}")
+    if not isinstance(input, Tensor):
+        raise TypeError(f"dropout got a bare {type(input).__name__}: wrap it with tt.tensor(...)")
     if not is_float(input.dtype):
         raise TypeError(f"dropout needs a floating-point tensor, got {input.dtype}")
     if not training or p == 0:

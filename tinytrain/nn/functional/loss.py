@@ -1,5 +1,6 @@
 """Losses."""
 
+from tinytrain.ops.arithmetic import Sub
 from tinytrain.ops.loss import CrossEntropy, check_reduction
 from tinytrain.ops.promotion import is_float
 from tinytrain.tensor import Tensor, apply
@@ -80,7 +81,7 @@ def cross_entropy_simple(input: Tensor, target: Tensor) -> Tensor:
     return -input.log_softmax(1)[rows, target].mean()
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """Return the squared differences, (x - y)^2, averaged, summed or one by one.
 
     Parameters
@@ -115,7 +116,7 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
             f"mse_loss of {input.dtype} and {target.dtype}: bring both to one floating-point "
             "dtype with .to(...)"
         )
-    difference = input - target
+    difference = apply(Sub(), input, target)
     squared = difference * difference
     if reduction == "none":
         return squared

@@ -1,4 +1,4 @@
-"""The hand-written steps are right: against finite differences, and against PyTorch."""
+"""The hand-written steps are right, and the variants that are timed do the same work."""
 
 import harness
 import numpy as np
@@ -6,7 +6,17 @@ import pytest
 from numpy_gpt import NumpyGPT
 from numpy_mlp import NumpyMLP
 from numpy_parts import AdamW, FlatParameters, clip_gradient
-from workloads import MAX_NORM, Batches, GPTShape, MLPShape, Shape, initial_weights
+from numpy_steps import make_step as make_numpy_step
+from tinytrain_steps import make_step as make_tinytrain_step
+from workloads import (
+    MAX_NORM,
+    WORKLOADS,
+    Batches,
+    GPTShape,
+    MLPShape,
+    Shape,
+    initial_weights,
+)
 
 SMALL = {
     "mlp": MLPShape(sizes=(7, 6, 5, 3), batch=4),
@@ -65,6 +75,15 @@ def test_adamw_moves_every_weight_by_the_learning_rate_at_first():
     AdamW(parameters).step()
     decayed = np.array([2.0, -3.0, 0.0]) * (1 - 1e-5)
     np.testing.assert_allclose(parameters.data, decayed - [1e-3, 1e-3, -1e-3], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_tinytrain_does_the_same_work_as_the_floor(name, monkeypatch):
+    monkeypatch.setitem(WORKLOADS, "small", SMALL[name])
+    steps = {"floor": make_numpy_step("small"), "tinytrain": make_tinytrain_step("small")}
+    harness.check_same_work(
+        [harness.Result(variant, [step() for _ in range(5)]) for variant, step in steps.items()]
+    )
 
 
 def test_variants_that_do_other_work_are_not_compared():

@@ -1,0 +1,270 @@
+"""Saving and loading an optimizer's state: copies, numbers, and refusals that change nothing."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tinytrain as tt
+from tests.optim.trajectories import gradients, make_groups, start_values
+from tinytrain.optim import SGD, AdamW, Optimizer
+from tinytrain.train.checkpoint import pack, unpack
+
+MAKERS = {
+    "sgd": lambda parameters: SGD(parameters, lr=0.05),
+    "momentum": lambda parameters: SGD(parameters, lr=0.05, momentum=0.9),
+    "adamw": lambda parameters: AdamW(parameters, lr=0.05),
+}
+
+
+def make(kind, values):
+    parameters = [tt.tensor(value, requires_grad=True) for value in values]
+    return parameters, MAKERS[kind](make_groups(parameters, {"weight_decay": 0.2}))
+
+
+def advance(parameters, optimizer, start, stop):
+    for step, step_gradients in enumerate(gradients(np.float64)):
+        if start <= step < stop:
+            for parameter, gradient in zip(parameters, step_gradients, strict=True):
+                parameter.grad = None if gradient is None else tt.tensor(gradient)
+            optimizer.step()
+
+
+def values_of(parameters):
+    return [parameter.data.copy() for parameter in parameters]
+
+
+def assert_same(first, second):
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def assert_same_state(first, second):
+    arrays, others = {}, {}
+    assert pack(first.state_dict(), "", arrays) == pack(second.state_dict(), "", others)
+    assert_same(arrays.values(), others.values())
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_loaded_state_continues_bit_for_bit_and_is_not_shared(kind):
+    parameters, optimizer = make(kind, start_values(np.float64))
+    advance(parameters, optimizer, 0, 9)
+    middle, state = values_of(parameters), optimizer.state_dict()
+    advance(parameters, optimizer, 9, 30)
+
+    for _ in range(2):  # the second time, the first run must not have changed the state
+        again, resumed = make(kind, middle)
+        resumed.load_state_dict(state)
+        advance(again, resumed, 9, 30)
+        assert_same(values_of(again), values_of(parameters))
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_the_state_survives_json_and_replaces_what_was_there(kind):
+    parameters, optimizer = make(kind, start_values(np.float64))
+    advance(parameters, optimizer, 0, 9)
+    middle, arrays = values_of(parameters), {}
+    text = json.dumps(pack(optimizer.state_dict(), "optimizer", arrays))
+    advance(parameters, optimizer, 9, 30)
+
+    again, resumed = make(kind, start_values(np.float64))
+    advance(again, resumed, 20, 50)  # state of its own, which loading must overwrite
+    for parameter, value in zip(again, middle, strict=True):
+        parameter.data[...] = value
+    resumed.load_state_dict(unpack(json.loads(text), arrays))
+    advance(again, resumed, 9, 30)
+    assert_same(values_of(again), values_of(parameters))
+
+
+def test_loading_a_fresh_state_starts_anew():
+    parameters, optimizer = make("adamw", start_values(np.float64))
+    fresh = optimizer.state_dict()
+    assert fresh["state"] == {}
+    advance(parameters, optimizer, 0, 9)
+    optimizer.load_state_dict(fresh)
+    assert optimizer.state_dict()["state"] == {}
+    for parameter, value in zip(parameters, start_values(np.float64), strict=True):
+        parameter.data[...] = value
+    advance(parameters, optimizer, 0, 9)
+    expected, other = make("adamw", start_values(np.float64))
+    advance(expected, other, 0, 9)
+    assert_same(values_of(parameters), values_of(expected))
+
+
+def test_parameters_that_were_never_updated_have_no_state():
+    first, second = (tt.ones(2, requires_grad=True) for _ in range(2))
+    optimizer = AdamW([first, second])
+    second.sum().backward()
+    optimizer.step()
+    state = optimizer.state_dict()["state"]
+    assert list(state) == [1]
+    assert state[1]["step"] == 1
+    assert state[1]["exp_avg"].shape == (2,)
+
+
+def test_sgd_without_momentum_keeps_no_arrays():
+    parameters, optimizer = make("sgd", start_values(np.float64))
+    advance(parameters, optimizer, 0, 4)
+    assert all(set(saved) == {"step"} for saved in optimizer.state_dict()["state"].values())
+    assert optimizer._flat_groups[0][0].state == {}
+
+
+def test_settings_are_loaded():
+    _, saved = make("momentum", start_values(np.float64))
+    saved.param_groups[1].update(lr=0.75, momentum=0.5)
+    _, other = make("momentum", start_values(np.float64))
+    other.load_state_dict(saved.state_dict())
+    shown = [{k: v for k, v in group.items() if k != "params"} for group in other.param_groups]
+    assert shown[1] == {
+        "lr": 0.75,
+        "momentum": 0.5,
+        "dampening": 0.0,
+        "weight_decay": 0.2,
+        "nesterov": False,
+    }
+    assert shown[0]["lr"] == 0.05
+
+
+def without(mapping, key):
+    return {name: value for name, value in mapping.items() if name != key}
+
+
+def broken_states():
+    """Changes that make a state of AdamW wrong, and a part of the message that says so."""
+
+    def change(key, value):
+        def changed(state):
+            first = state["state"][0]
+            first = without(first, key) if value is None else {**first, key: value}
+            return {**state, "state": {**state["state"], 0: first}}
+
+        return changed
+
+    def change_group(**settings):
+        def changed(state):
+            groups = [{**state["param_groups"][0], **settings}, state["param_groups"][1]]
+            return {**state, "param_groups": groups}
+
+        return changed
+
+    return [
+        (lambda state: {}, "has 'state' and 'param_groups', got"),
+        (lambda state: {**state, "param_groups": state["param_groups"][:1]}, r"groups of \[2\]"),
+        (change("exp_avg", None), r"of parameter 0 \(0\.0\).* missing \['exp_avg'\]"),
+        (change("step", None), r"missing \['step'\]"),
+        (change("max_exp_avg_sq", np.zeros((3, 4))), r"unexpected \['max_exp_avg_sq'\]"),
+        (
+            change("exp_avg", np.zeros((4, 3))),
+            r"float64 \(4, 3\) on cpu, expected float64 \(3, 4\)",
+        ),
+        (change("exp_avg", np.zeros((3, 4), np.float32)), r"is float32 \(3, 4\)"),
+        (change("exp_avg", [0.0]), r"'exp_avg' .* is \[0\.0\]"),
+        (change_group(lr=-1.0), "lr is -1.0"),
+        (change_group(betas=(0.9, 1.0)), "betas must be two numbers in"),
+        (change_group(amsgrad=True), "made with amsgrad"),
+        (lambda s: {**s, "state": {str(k): v for k, v in s["state"].items()}}, r"\['0', '1'"),
+        (lambda s: {**s, "state": {**s["state"], 4: s["state"][0]}}, r"parameters \[4\].* 0 to 3"),
+    ]
+
+
+@pytest.mark.parametrize(("change", "message"), broken_states())
+def test_a_state_that_does_not_fit_is_refused_whole(change, message):
+    parameters, optimizer = make("adamw", start_values(np.float64))
+    advance(parameters, optimizer, 0, 5)
+    state = optimizer.state_dict()
+    other, resumed = make("adamw", start_values(np.float64))
+    advance(other, resumed, 10, 13)
+    with pytest.raises(ValueError, match=message):
+        resumed.load_state_dict(change(state))
+    untouched, twin = make("adamw", start_values(np.float64))
+    advance(untouched, twin, 10, 13)
+    assert_same_state(resumed, twin)
+
+
+def test_the_state_of_another_optimizer_is_refused():
+    states = {}
+    for kind in MAKERS:
+        parameters, optimizer = make(kind, start_values(np.float64))
+        advance(parameters, optimizer, 0, 5)
+        states[kind] = optimizer.state_dict()
+    for kind, other in (("adamw", "momentum"), ("momentum", "adamw"), ("sgd", "adamw")):
+        _, optimizer = make(kind, start_values(np.float64))
+        with pytest.raises(ValueError, match=r"missing|unexpected"):
+            optimizer.load_state_dict(states[other])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "parameters", "error", "message"),
+    [
+        (SGD, [], ValueError, "SGD got no parameters"),
+        (SGD, [{"params": []}], ValueError, "parameter group 0 is empty"),
+        (AdamW, [{"lr": 1.0}], TypeError, "a parameter group is a dict with 'params'"),
+        (AdamW, tt.ones(2, requires_grad=True), TypeError, "a list .* got a Tensor"),
+        (AdamW, {tt.ones(2, requires_grad=True)}, TypeError, "got a set"),
+        (SGD, [tt.ones(2)], TypeError, "'0.0' does not require gradients: leave it out"),
+        (SGD, [tt.ones(2, requires_grad=True) * 2], TypeError, "'0.0' is no leaf tensor"),
+        (SGD, [("scale", 3.0)], TypeError, "'scale' is no leaf tensor: float"),
+        (SGD, [np.ones(2)], TypeError, "no leaf tensor: ndarray"),
+        (
+            SGD,
+            [{"params": [tt.ones(2, requires_grad=True)], "learning_rate": 1.0}],
+            ValueError,
+            "SGD has no setting learning_rate; it has lr, momentum",
+        ),
+    ],
+)
+def test_parameters_that_make_no_sense(optimizer, parameters, error, message):
+    with pytest.raises(error, match=message):
+        optimizer(parameters)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "settings", "message"),
+    [
+        (SGD, {"lr": -0.1}, "SGD: lr is -0.1"),
+        (SGD, {"lr": float("nan")}, "SGD: lr is nan"),
+        (SGD, {"momentum": -1}, "momentum is -1"),
+        (SGD, {"weight_decay": -1}, "weight_decay is -1"),
+        (SGD, {"nesterov": True}, "Nesterov momentum needs a momentum and no dampening"),
+        (SGD, {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "no dampening"),
+        (AdamW, {"lr": -0.1}, "AdamW: lr is -0.1"),
+        (AdamW, {"betas": (0.9, 1.0)}, r"betas must be two numbers in \[0, 1\)"),
+        (AdamW, {"betas": (0.9,)}, "betas must be two numbers"),
+        (AdamW, {"eps": -1e-8}, "eps is -1e-08"),
+        (AdamW, {"weight_decay": float("nan")}, "weight_decay is nan"),
+    ],
+)
+def test_settings_that_make_no_sense(optimizer, settings, message):
+    with pytest.raises(ValueError, match=message):
+        optimizer([tt.ones(2, requires_grad=True)], **settings)
+    with pytest.raises(ValueError, match=message):
+        optimizer([{"params": [tt.ones(2, requires_grad=True)], **settings}])
+
+
+def test_an_added_group_is_trained():
+    first, second = (tt.ones(2, requires_grad=True) for _ in range(2))
+    optimizer = SGD([first], lr=1.0)
+    optimizer.add_param_group({"params": second, "lr": 0.5})
+    (first + second).sum().backward()
+    optimizer.step()
+    assert first.tolist() == [0, 0]
+    assert second.tolist() == [0.5, 0.5]
+    assert "group 1: 2 values, lr=0.5" in repr(optimizer)
+
+
+def test_an_optimizer_of_ones_own_needs_only_an_update():
+    class SignDescent(Optimizer):
+        def __init__(self, params, lr):
+            super().__init__(params, {"lr": lr, "weight_decay": 0.0})
+
+        def update(self, parameter, gradient, state, settings, step):
+            parameter -= settings["lr"] * np.sign(gradient)
+
+    weight = tt.tensor([1.0, -1.0], requires_grad=True)
+    optimizer = SignDescent([weight], lr=0.25)
+    (weight * weight).sum().backward()
+    optimizer.step()
+    assert weight.tolist() == [0.75, -0.75]
+    unfinished = Optimizer([tt.ones(1, requires_grad=True)], {"lr": 1.0, "weight_decay": 0.0})
+    unfinished.param_groups[0]["params"][0].sum().backward()
+    with pytest.raises(NotImplementedError, match="Optimizer must define update"):
+        unfinished.step()

@@ -1,0 +1,265 @@
+"""The house: imports run downward only, one file knows the GPU library, and importing is light."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinytrain
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "tinytrain"
+
+FLOORS = [
+    {"backend", "allocator", "dtypes", "generator", "data"},
+    {"autograd", "kernels"},
+    {"ops"},
+    {"tensor", "creation", "functions"},
+    {"nn", "optim"},
+    {"train", "models", "explain", "testing"},
+    {"__main__"},
+    {"__init__"},
+]
+FLOOR_OF = {name: number for number, names in enumerate(FLOORS, start=1) for name in names}
+
+
+def module_name(path, package):
+    """Return the dotted name of a file: tinytrain/ops/shape.py is tinytrain.ops.shape."""
+    parts = path.relative_to(package.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_by(source, name, is_package, modules):
+    """Yield the modules that a source text imports, wherever in it: functions included."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = name if is_package else name.rpartition(".")[0]
+                for _ in range(node.level - 1):
+                    package = package.rpartition(".")[0]
+                base = f"{package}.{base}".rstrip(".")
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                yield inner if inner in modules else base
+
+
+def draw(package=PACKAGE):
+    """Return, for each module of a package, which modules of the same package it imports."""
+    files = {module_name(path, package): path for path in package.rglob("*.py")}
+    drawing = {}
+    for name, path in files.items():
+        found = imported_by(path.read_text(), name, path.name == "__init__.py", files)
+        drawing[name] = {other for other in found if other in files and other != name}
+    return drawing
+
+
+def part_of(name):
+    """Return the part of the house a module belongs to: tinytrain.ops.shape is in ops."""
+    return [*name.split("."), "__init__"][1]
+
+
+def floor_of(name):
+    return FLOOR_OF[part_of(name)]
+
+
+def upward_imports(drawing):
+    return sorted(
+        f"{name} (floor {floor_of(name)}) imports {other} (floor {floor_of(other)})"
+        for name, others in drawing.items()
+        for other in others
+        if floor_of(other) > floor_of(name)
+    )
+
+
+def circles(drawing):
+    """Return the modules that are left when those are taken away that import nothing left."""
+    left = {name: set(others) for name, others in drawing.items()}
+    while leaves := [name for name, others in left.items() if not others & left.keys()]:
+        for name in leaves:
+            del left[name]
+    return sorted(left)
+
+
+def test_every_module_has_a_floor():
+    homeless = {part_of(name) for name in draw()} - FLOOR_OF.keys()
+    assert not homeless, f"not on a floor of the house: {sorted(homeless)}"
+
+
+def test_no_import_runs_upward():
+    assert upward_imports(draw()) == []
+
+
+def test_no_import_runs_in_a_circle():
+    assert circles(draw()) == []
+
+
+def test_no_two_parts_of_a_floor_import_each_other():
+    parts = {}
+    for name, others in draw().items():
+        ours = parts.setdefault(part_of(name), set())
+        ours |= {part_of(other) for other in others} - {part_of(name)}
+    assert circles(parts) == []
+
+
+def test_the_drawing_is_of_the_whole_house():
+    drawing = draw()
+    assert len(drawing) == len(list(PACKAGE.rglob("*.py"))) > 30
+    assert "tinytrain.backend" in drawing["tinytrain.autograd"]
+    assert "tinytrain.ops.shape" in drawing["tinytrain.tensor"]  # from tinytrain.ops import shape
+    assert "tinytrain.tensor" in drawing["tinytrain"]
+
+
+@pytest.fixture
+def crooked(tmp_path):
+    """A small house with one upward import and one circle, both hidden."""
+    house = tmp_path / "tinytrain"
+    sources = {
+        "__init__.py": "from tinytrain import tensor",
+        "backend.py": "import numpy",
+        "tensor.py": "from tinytrain.ops.shape import Reshape",
+        "ops/__init__.py": "",
+        "ops/shape.py": "from . import index\nfrom .. import backend",
+        "ops/index.py": "def late():\n    from tinytrain.ops import shape",
+        "autograd.py": "if True:\n    from .tensor import Tensor",
+    }
+    for name, source in sources.items():
+        (house / name).parent.mkdir(parents=True, exist_ok=True)
+        (house / name).write_text(source)
+    return draw(house)
+
+
+def test_an_upward_import_would_be_found(crooked):
+    assert upward_imports(crooked) == [
+        "tinytrain.autograd (floor 2) imports tinytrain.tensor (floor 4)"
+    ]
+
+
+def test_a_circle_would_be_found(crooked):
+    assert {"tinytrain.ops.shape", "tinytrain.ops.index"} <= set(circles(crooked))
+    assert "tinytrain.backend" not in circles(crooked)
+
+
+# ---------------------------------------------------------------- who knows the GPU library
+
+
+def names_cupy(source):
+    """Whether a source text imports CuPy, by a statement or by name."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import) and any(a.name.split(".")[0] == "cupy" for a in node.names):
+            return True
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "cupy":
+            return True
+        if isinstance(node, ast.Call) and "import" in ast.unparse(node.func):
+            names = [a.value for a in node.args if isinstance(a, ast.Constant)]
+            if any(str(name).split(".")[0] == "cupy" for name in names):
+                return True
+    return False
+
+
+def test_only_the_backend_and_the_kernels_import_cupy():
+    knowing = {
+        part_of(module_name(p, PACKAGE)) for p in PACKAGE.rglob("*.py") if names_cupy(p.read_text())
+    }
+    assert "backend" in knowing
+    assert knowing <= {"backend", "kernels"}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import cupy as cp", True),
+        ("def f():\n    from cupy.cuda import runtime", True),
+        ("import importlib\nimportlib.import_module('cupy.cublas')", True),
+        ("__import__('cupy')", True),
+        ("# import cupy\nx = 'cupy'\nimport cupyx_like", False),
+    ],
+)
+def test_every_way_to_import_cupy_would_be_found(source, found):
+    assert names_cupy(source) is found
+
+
+# ---------------------------------------------------------------- importing
+
+
+def in_fresh_interpreter(code):
+    """Run code in a new Python that sees this repository, and return what it prints."""
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_importing_brings_no_heavy_library():
+    loaded = json.loads(
+        in_fresh_interpreter("import sys, json, tinytrain; print(json.dumps(sorted(sys.modules)))")
+    )
+    heavy = {"torch", "matplotlib", "sklearn", "cupy", "scipy", "pandas", "hypothesis", "pytest"}
+    assert "tinytrain.tensor" in loaded
+    assert not heavy & set(loaded)
+
+
+MEASURE = """
+from time import process_time
+start = process_time()
+import numpy
+middle = process_time()
+import tinytrain
+print(middle - start, process_time() - middle)
+"""
+NUMPY_SECONDS = 0.1  # what `import numpy` takes on a processor that has nothing else to do
+
+
+def test_importing_is_quick():
+    """The best of three; where NumPy itself takes longer than usual, the machine is busy."""
+    runs = [in_fresh_interpreter(MEASURE).split() for _ in range(3)]
+    of_numpy, of_tinytrain = (min(map(float, times)) for times in zip(*runs, strict=True))
+    limit = 0.25 * max(1.0, of_numpy / NUMPY_SECONDS)
+    assert of_tinytrain < limit, f"import tinytrain takes {of_tinytrain:.3f} s beyond numpy"
+
+
+def test_importing_changes_nothing_in_numpy():
+    code = (
+        "import json, numpy as np\n"
+        "def look():\n"
+        "    return [{n: id(v) for n, v in vars(m).items()} for m in (np, np.random, np.linalg)]\n"
+        "before, errors = look(), np.geterr()\n"
+        "import tinytrain\n"
+        "after = look()\n"
+        "changed = [n for b, a in zip(before, after) for n in b if a.get(n) != b[n]]\n"
+        "print(json.dumps([changed, errors == np.geterr()]))\n"
+    )
+    assert json.loads(in_fresh_interpreter(code)) == [[], True]
+
+
+def test_this_repository_is_what_is_tested():
+    assert Path(tinytrain.__file__).resolve().parent == PACKAGE
+    assert (PACKAGE / "py.typed").exists()
+
+
+def test_public_names_exist_and_are_listed_once():
+    assert len(set(tinytrain.__all__)) == len(tinytrain.__all__)
+    assert all(hasattr(tinytrain, name) for name in tinytrain.__all__)
+    assert tinytrain.float32 == np.float32
+
+
+def test_test_files_have_names_of_their_own():
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(set(names)) == len(names)
+
+
+def test_no_test_hides_another_of_its_name():
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        tree = ast.parse(path.read_text())
+        for scope in [tree, *(n for n in ast.walk(tree) if isinstance(n, ast.ClassDef))]:
+            tests = [
+                node.name
+                for node in scope.body
+                if isinstance(node, ast.FunctionDef) and node.name.startswith("test")
+            ]
+            assert len(set(tests)) == len(tests), path

@@ -1,0 +1,221 @@
+"""Any split of a ragged batch into micro-batches gives the gradient of the whole."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinytrain as tt
+from tests.train.tiny_language import (
+    gradient_of,
+    gradient_over,
+    make_gpt,
+    packed_rows,
+    relative_difference,
+    split,
+)
+from tinytrain.data import collate_packed
+from tinytrain.models import MLP, classification_loss, language_model_loss
+from tinytrain.train import accumulate_gradients, divide_gradients
+
+ROWS = packed_rows()
+TOLERANCES = {"float64": 1e-12, "float32": 1e-6}
+MODELS = {dtype: make_gpt(dtype) for dtype in TOLERANCES}
+WHOLE = {dtype: gradient_over(MODELS[dtype], [collate_packed(ROWS)]) for dtype in TOLERANCES}
+
+
+def partitions():
+    """Every row in one of some micro-batches, in any order."""
+    return st.lists(st.integers(0, len(ROWS) - 1), min_size=len(ROWS), max_size=len(ROWS)).map(
+        lambda places: [
+            collate_packed([row for row, place in zip(ROWS, places, strict=True) if place == which])
+            for which in sorted(set(places))
+        ]
+    )
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@settings(max_examples=40, deadline=None)
+@given(micro_batches=partitions())
+def test_every_split_gives_the_gradient_of_the_whole(dtype, micro_batches):
+    found = gradient_over(MODELS[dtype], micro_batches)
+    assert relative_difference(found, WHOLE[dtype]) < TOLERANCES[dtype]
+
+
+def test_the_mean_of_means_does_not():
+    """The loop that most tutorials print: loss / number of micro-batches."""
+    model = MODELS["float64"]
+    micro_batches = split(ROWS, [1] * len(ROWS))
+    model.zero_grad()
+    for batch in micro_batches:
+        loss_sum, items = language_model_loss(model, tt.to_device(batch))
+        (loss_sum / items / len(micro_batches)).backward()
+    assert relative_difference(gradient_of(model), WHOLE["float64"]) > 0.1
+
+
+def test_the_smallest_counter_example():
+    """Losses [4] and [1, 1, 1]: the mean of means says 2.5, the truth is 7 / 4."""
+    weight = tt.nn.Parameter(tt.tensor(np.array([1.0])))
+    model = tt.nn.Module()
+    model.weight = weight
+    micro_batches = [np.array([4.0]), np.array([1.0, 1.0, 1.0])]
+
+    def loss_function(model, losses):
+        return (model.weight * losses).sum(), len(losses)
+
+    loss_sum, items = accumulate_gradients(model, loss_function, micro_batches)
+    divide_gradients(model.parameters(), items)
+    assert loss_sum.item() / items == 1.75
+    assert weight.grad.item() == 1.75
+    assert np.mean([batch.mean() for batch in micro_batches]) == 2.5
+
+
+@pytest.mark.parametrize("sizes", [[2, 1, 3], [1] * 6, [5, 1]])
+def test_weights_stay_equal_over_twenty_steps(sizes):
+    assert sum(sizes) == len(ROWS)
+    ends = []
+    for one_split in ([len(ROWS)], sizes):
+        model = make_gpt()
+        optimizer = tt.optim.AdamW(model.parameters(), lr=3e-3)
+        for _ in range(20):
+            optimizer.zero_grad()
+            _, items = accumulate_gradients(model, language_model_loss, split(ROWS, one_split))
+            divide_gradients(model.parameters(), items)
+            optimizer.step()
+        ends.append(np.concatenate([p.data.ravel() for p in model.parameters()]))
+    assert np.abs(ends[0] - ends[1]).max() < 1e-9
+    start = np.concatenate([p.data.ravel() for p in make_gpt().parameters()])
+    assert np.abs(ends[0] - start).max() > 1e-2
+
+
+def test_the_loss_is_the_sum_over_the_items():
+    model = MODELS["float64"]
+    losses, counts = [], []
+    for row in ROWS:
+        loss_sum, items = language_model_loss(model, tt.to_device(row))
+        losses.append(loss_sum.item())
+        counts.append(items)
+    loss_sum, items = accumulate_gradients(model, language_model_loss, split(ROWS, [2, 3, 1]))
+    assert items == sum(counts)
+    assert loss_sum.item() == pytest.approx(sum(losses), rel=1e-12)
+    assert not loss_sum.requires_grad
+
+
+def unsupervised_row():
+    row = packed_rows()[0]
+    return tt.data.PackedBatch(
+        row.input_ids,
+        np.full_like(row.targets, -100),
+        row.segment_ids,
+        row.positions,
+        row.cu_seqlens,
+        num_supervised=0,
+    )
+
+
+def test_a_micro_batch_without_supervised_items_contributes_nothing():
+    model = MODELS["float64"]
+    found = gradient_over(model, [unsupervised_row(), *split(ROWS, [3, 3]), unsupervised_row()])
+    assert relative_difference(found, WHOLE["float64"]) < 1e-12
+
+
+def test_a_window_without_supervised_items():
+    model = MODELS["float64"]
+    model.zero_grad()
+    micro_batches = [unsupervised_row(), unsupervised_row()]
+    assert accumulate_gradients(model, language_model_loss, micro_batches) == (None, 0)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def batch_norm_model():
+    tt.manual_seed(1)
+    return MLP([3, 4, 5, 2], batch_norm=True).to("float64")
+
+
+def classes(rows):
+    source = np.random.default_rng(5)
+    return source.normal(2.0, 3.0, size=(rows, 3)), source.integers(0, 2, size=rows)
+
+
+def running_statistics(layer):
+    return np.r_[layer.running_mean.data, layer.running_var.data]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(2, 9), min_size=1, max_size=6))
+def test_batch_norm_statistics_are_those_of_the_whole_window(sizes):
+    x, y = classes(sum(sizes))
+    starts = np.cumsum([0, *sizes[:-1]])
+    cut = [(x[i : i + n], y[i : i + n]) for i, n in zip(starts, sizes, strict=True)]
+    whole, parts = batch_norm_model(), batch_norm_model()
+    for _ in range(2):
+        accumulate_gradients(whole, classification_loss, [(x, y)])
+        accumulate_gradients(parts, classification_loss, cut)
+    first = [model.layers[1] for model in (whole, parts)]
+    np.testing.assert_allclose(*map(running_statistics, first), rtol=1e-12)
+    assert [layer.num_batches_tracked.item() for layer in first] == [2, 2]
+    assert first[1].pooled is None
+
+
+def test_batch_norm_statistics_survive_an_error():
+    model = batch_norm_model()
+    layer = model.layers[1]
+    before = running_statistics(layer)
+
+    def fails_second(model, batch):
+        fails_second.calls += 1
+        if fails_second.calls == 2:
+            raise MemoryError("too large")
+        return classification_loss(model, batch)
+
+    fails_second.calls = 0
+    with pytest.raises(MemoryError):
+        accumulate_gradients(model, fails_second, [classes(4), classes(4)])
+    assert np.array_equal(running_statistics(layer), before)
+    assert layer.pooled is None
+    model(tt.from_numpy(classes(4)[0]))  # on its own it follows each batch again
+    assert layer.num_batches_tracked.item() == 1
+
+
+@pytest.mark.parametrize("items", [0, -1])
+def test_gradients_are_divided_by_a_positive_number(items):
+    with pytest.raises(ValueError, match=f"positive number of items, not {items}"):
+        divide_gradients([], items)
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "message"),
+    [
+        (lambda total: total, TypeError, r"returns \(sum of .*got Tensor; .*reduction='sum'"),
+        (lambda total: [total, 3], TypeError, "got list"),
+        (lambda total: (total, 3, 1), TypeError, "got tuple"),
+        (lambda total: (1.5, 3), TypeError, "a tensor of one element, got 1.5"),
+        (lambda total: (tt.ones(2), 3), TypeError, "a tensor of one element, got tensor"),
+        (lambda total: (total, -1), ValueError, "a whole number from 0, an int, got -1"),
+        (lambda total: (total, 2.5), ValueError, "got 2.5"),
+        (lambda total: (total, True), ValueError, "got True"),
+        (lambda total: (total, None), ValueError, "got None"),
+        (lambda total: (total, "3"), ValueError, "got '3'"),
+        (lambda total: (total, float("nan")), ValueError, "got nan"),
+        (lambda total: (total, tt.tensor(3)), ValueError, r"got tensor\(3"),
+    ],
+)
+def test_the_contract_of_a_loss_function(result, error, message):
+    model = tt.nn.Linear(2, 1)
+
+    def loss_function(model, batch):
+        return result(model(batch).sum())
+
+    with pytest.raises(error, match=message):
+        accumulate_gradients(model, loss_function, [np.ones((3, 2), dtype=np.float32)])
+
+
+def test_a_number_of_items_may_come_from_numpy():
+    model = tt.nn.Linear(2, 1)
+
+    def loss_function(model, batch):
+        return model(batch).sum(), np.int64(3)
+
+    _, items = accumulate_gradients(model, loss_function, [np.ones((3, 2), dtype=np.float32)])
+    assert items == 3
+    assert type(items) is int

@@ -1,0 +1,100 @@
+"""Holding an optimizer's saved state against the optimizer, before anything of it is loaded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinytrain.autograd import describe
+from tinytrain.tensor import Tensor
+
+UNSUPPORTED = ("amsgrad", "maximize")  # settings of PyTorch's that would change the update
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A parameter, and what its optimizer keeps for it.
+
+    Attributes
+    ----------
+    name : str
+    parameter : Tensor
+    needed, known : tuple of str
+        The state arrays that the next update needs, and all that there may be.
+    """
+
+    name: str
+    parameter: Tensor
+    needed: tuple[str, ...]
+    known: tuple[str, ...]
+
+
+def array_of(value: Any) -> Any:
+    """Return a tensor's array, and anything else as it is."""
+    return value.data if isinstance(value, Tensor) else value
+
+
+def saved_settings(
+    state_dict: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], known: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return each group's saved settings, those that are known; PyTorch has more.
+
+    Raises
+    ------
+    ValueError
+        It is no optimizer's state, its groups have other sizes, or a setting would be lost.
+    """
+    if not {"state", "param_groups"} <= set(state_dict):
+        raise ValueError(
+            f"an optimizer's state has 'state' and 'param_groups', got {list(state_dict)}"
+        )
+    here = [len(settings["params"]) for settings in groups]
+    there = [len(settings["params"]) for settings in state_dict["param_groups"]]
+    if here != there:
+        raise ValueError(f"the state is of groups of {there} parameters, this optimizer has {here}")
+    for saved in state_dict["param_groups"]:
+        for name in UNSUPPORTED:
+            if saved.get(name):
+                raise ValueError(f"the state was made with {name}, which does not exist here")
+    return [
+        {name: saved[name] for name in known if name in saved}
+        for saved in state_dict["param_groups"]
+    ]
+
+
+def check_state(
+    state: Mapping[int, Mapping[str, Any]], slots: Sequence[Slot], optimizer: str
+) -> None:
+    """Raise a ValueError where a saved state is not what the slots need.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> slot = Slot("weight", tt.zeros(2), ("momentum_buffer",), ("momentum_buffer",))
+    >>> check_state({0: {"step": 1, "momentum_buffer": tt.zeros(3)}}, [slot], "SGD")
+    Traceback (most recent call last):
+        ...
+    ValueError: state 'momentum_buffer' of parameter 0 (weight) is float32 (3,) on cpu,
+    expected float32 (2,) on cpu
+    """
+    unknown = [number for number in state if number not in range(len(slots))]
+    if unknown:
+        raise ValueError(
+            f"the state is of parameters {unknown}, this optimizer has 0 to {len(slots) - 1}"
+        )
+    for number, saved in state.items():
+        slot = slots[number]
+        whose = f"of parameter {number} ({slot.name})"
+        missing = sorted({"step", *slot.needed} - set(saved))
+        extra = sorted(set(saved) - {"step", *slot.known})
+        if missing or extra:
+            raise ValueError(
+                f"the state {whose} is not of {optimizer}: missing {missing}, unexpected {extra}"
+            )
+        for name in sorted(set(saved) - {"step"}):
+            found = array_of(saved[name])
+            kind = (getattr(found, "dtype", None), getattr(found, "shape", None))
+            if kind != (slot.parameter.dtype, slot.parameter.shape):
+                raise ValueError(
+                    f"state {name!r} {whose} is {describe(found)}, "
+                    f"expected {describe(slot.parameter.data)}"
+                )
