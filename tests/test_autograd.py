@@ -431,6 +431,25 @@ def test_view_of_an_optimizer_is_written_and_kept():
     assert np.shares_memory(a.grad.data, buffer)
 
 
+def test_third_contribution_is_added_in_place():
+    node, gradients, summed = Mul(), {}, set()
+    first, second = np.ones(2), np.ones(2)
+    autograd._accumulate(gradients, summed, node, first)
+    assert gradients[node] is first
+    autograd._accumulate(gradients, summed, node, second)
+    total = gradients[node]
+    assert total is not first
+    autograd._accumulate(gradients, summed, node, second)
+    assert gradients[node] is total
+    assert (total.tolist(), first.tolist(), second.tolist()) == ([3, 3], [1, 1], [1, 1])
+
+
+def test_walk_frees_the_graph_unless_told_otherwise():
+    node = (leaf(2.0) * 3).node
+    autograd.backward(node, np.array(1.0))
+    assert (node.edges, node.saved) == (None, ())
+
+
 def test_leaf_gradient_of_a_broadcast_view_is_writeable():
     collected = LeafGradient()
     collected.add(np.broadcast_to(np.ones(1), (3,)))

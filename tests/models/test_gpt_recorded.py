@@ -30,5 +30,5 @@ def train(model):
 def test_fifty_steps(dtype, tolerance):
     expected = json.loads(RECORDED.read_text())
     assert len(expected) == STEPS
-    assert expected[-1] < 0.7 * expected[0]  # it does learn
+    assert expected[-5] < 0.7 * expected[0]  # the same batch: it does learn
     assert train(make_model(dtype)) == pytest.approx(expected, rel=tolerance)

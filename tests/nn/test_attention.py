@@ -119,11 +119,13 @@ def test_segment_ids_are_the_same_as_their_mask():
         expected = F.scaled_dot_product_attention(q, k, v, mask).data
         by_ids = F.scaled_dot_product_attention(q, k, v, is_causal=causal, segment_ids=segments)
         assert_close(by_ids.data, expected, 0)
-        for extra in (np.ones((5, 5), bool), np.zeros((5, 5))):
+        for extra in (numbers(5, 5) > -0.5, numbers(5, 5)):
             both = F.scaled_dot_product_attention(
                 q, k, v, tt.tensor(extra), is_causal=causal, segment_ids=segments
             )
-            assert_close(both.data, expected, 0)
+            added = np.where(extra, 0, -math.inf) if extra.dtype == bool else extra
+            expected = F.scaled_dot_product_attention(q, k, v, mask + tt.tensor(added)).data
+            assert_close(both.data, expected, 1e-15)
         none = tt.tensor(np.zeros((5, 5), bool))
         hidden = F.scaled_dot_product_attention(q, k, v, none, segment_ids=segments)
         assert not hidden.data.any()
@@ -149,6 +151,7 @@ def test_causal_masks_have_the_inputs_dtype():
         assert mask.dtype == dtype
         expected = np.triu(np.full((4, 4), -math.inf), 1)
         np.testing.assert_array_equal(mask.data, expected)
+        assert F.causal_mask(tt.zeros(2, 4, dtype=dtype)).tolist() == mask.tolist()
 
 
 @pytest.mark.parametrize("shape", [(5,), (1, 5), (5, 1), (1, 1), (5, 5), (1, 5, 5), (2, 1, 5, 5)])

@@ -13,6 +13,7 @@ def test_a_list_is_read_by_position():
     assert list(listed) == layers
     assert listed[0] is layers[0]
     assert listed[-1] is layers[2]
+    assert listed[-3] is layers[0]
     for position in (3, -4):
         with pytest.raises(IndexError, match=f"position {position} in a list of 3 modules"):
             listed[position]

@@ -32,6 +32,7 @@ LINEAR = [
     sample(Embedding, "matrix_of_ids", embedding, integers([[0, 1], [1, 1]]), normal(3, 2)),
     sample(Embedding, "one_id", embedding, integers(2), normal(4, 3)),
     sample(Embedding, "no_ids", embedding, integers([]), normal(4, 3)),
+    sample(Embedding, "no_columns", embedding, integers([0, 1]), normal(4, 0)),
 ]
 
 

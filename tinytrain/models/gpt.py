@@ -68,7 +68,7 @@ class Block(nn.Module):
             nn.Dropout(config.dropout),
         )
 
-    def forward(self, x: Tensor, attn_mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, attn_mask: Tensor | None) -> Tensor:
         """Map (B, T, D) to (B, T, D)."""
         x = x + self.attention(self.attention_norm(x), attn_mask)
         x = x + self.feed_forward(self.feed_forward_norm(x))
@@ -144,10 +144,9 @@ class GPT(nn.Module):
         if positions is None:
             positions = arange(input_ids.shape[1])
         x = self.dropout(self.token_embedding(input_ids) + self.position_embedding(positions))
-        # One mask serves all layers.
-        mask = (
-            F.causal_mask(x) if segment_ids is None else F.segment_mask(segment_ids, dtype=x.dtype)
-        )
+        mask = None
+        if segment_ids is not None:  # one mask serves all layers
+            mask = F.segment_mask(segment_ids, is_causal=False, dtype=x.dtype)
         for block in self.blocks:
             x = block(x, mask)
         logits: Tensor = self.head(self.norm(x))

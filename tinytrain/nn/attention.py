@@ -55,8 +55,8 @@ class CausalSelfAttention(Module):
         ----------
         input : Tensor (B, T, D)
         attn_mask : Tensor, optional
-            A mask that is causal already, such as `functional.segment_mask` gives for packed
-            rows, broadcastable to (B, H, T, T). A model makes it once for all its layers.
+            What else is hidden, broadcastable to (B, H, T, T): other sequences of a packed row
+            (`functional.segment_mask`). A model makes it once for all its layers.
 
         Returns
         -------
@@ -68,9 +68,7 @@ class CausalSelfAttention(Module):
                 f"got {input.shape}"
             )
         qkv = self.qkv(input)  # (B, T, 3 D)
-        if attn_mask is None:
-            attn_mask = F.causal_mask(qkv)
-        heads = F.packed_self_attention(qkv, self.num_heads, attn_mask)
+        heads = F.packed_self_attention(qkv, self.num_heads, attn_mask, is_causal=True)
         output: Tensor = self.dropout(self.projection(heads))
         return output
 

@@ -6,12 +6,12 @@ import numpy as np
 
 from tinytrain.creation import zeros
 from tinytrain.functions import where
+from tinytrain.kernels.attention import causal_mask
 from tinytrain.nn import functional as F
 from tinytrain.nn import init
 from tinytrain.nn.attention import check_heads
 from tinytrain.nn.linear import Linear
 from tinytrain.nn.module import Module, Parameter
-from tinytrain.ops.attention import causal_mask
 from tinytrain.tensor import Tensor
 
 

@@ -103,5 +103,5 @@ class Embedding(Function):
     def backward(self, gradient: Array) -> tuple[None, Array]:
         """Add up the gradient rows by id."""
         ids, count = self.saved
-        rows = gradient.reshape(-1, gradient.shape[-1])
+        rows = gradient.reshape(ids.size, gradient.shape[-1])
         return None, kernels.scatter_add_rows(ids.reshape(-1), rows, count)

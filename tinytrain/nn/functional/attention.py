@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from tinytrain import backend
+from tinytrain.kernels import attention as kernels
 from tinytrain.ops import attention as ops
 from tinytrain.ops.promotion import is_float
 from tinytrain.tensor import Tensor, apply
@@ -61,8 +62,7 @@ def scaled_dot_product_attention(
     (1, 2, 3, 4)
     """
     if segment_ids is not None:
-        within = segment_mask(segment_ids, is_causal, query.dtype)
-        is_causal = False
+        within = segment_mask(segment_ids, is_causal=False, dtype=query.dtype)
         if attn_mask is not None and attn_mask.dtype == np.bool_:
             attn_mask = (within == 0) & attn_mask
         else:
@@ -112,7 +112,7 @@ def causal_mask(input: Tensor) -> Tensor:
         raise ValueError(f"causal_mask expects an input (B, T, D), got shape {input.shape}")
     if not is_float(input.dtype):
         raise TypeError(f"causal_mask needs a floating-point input, got {input.dtype}")
-    return Tensor(ops.causal_mask(input.shape[1], input.shape[1], input.data))
+    return Tensor(kernels.causal_mask(input.shape[1], input.shape[1], input.data))
 
 
 def segment_mask(
@@ -149,11 +149,13 @@ def segment_mask(
     allowed = (ids[:, :, None] == ids[:, None, :]) & (ids != 0)[:, None, :]
     mask = xp.where(allowed, number(0), number(-math.inf))
     if is_causal:
-        mask += ops.causal_mask(ids.shape[1], ids.shape[1], mask)
+        mask += kernels.causal_mask(ids.shape[1], ids.shape[1], mask)
     return Tensor(mask[:, None])
 
 
-def packed_self_attention(qkv: Tensor, num_heads: int, attn_mask: Tensor | None = None) -> Tensor:
+def packed_self_attention(
+    qkv: Tensor, num_heads: int, attn_mask: Tensor | None = None, is_causal: bool = False
+) -> Tensor:
     """Return self-attention from queries, keys and values that lie side by side.
 
     The same as cutting the last axis in three, splitting heads, `scaled_dot_product_attention`,
@@ -166,6 +168,8 @@ def packed_self_attention(qkv: Tensor, num_heads: int, attn_mask: Tensor | None 
         Divides D.
     attn_mask : Tensor, optional
         Boolean or additive, broadcastable to (B, H, T, T); gets no gradient.
+    is_causal : bool
+        Hide positions s > t. It adds to the mask, and saves the work for what it hides.
 
     Returns
     -------
@@ -182,7 +186,7 @@ def packed_self_attention(qkv: Tensor, num_heads: int, attn_mask: Tensor | None 
             "packed_self_attention gives its mask no gradient: "
             "use scaled_dot_product_attention for a learned mask"
         )
-    return apply(ops.PackedSelfAttention(num_heads), qkv, attn_mask)
+    return apply(ops.PackedSelfAttention(num_heads, is_causal), qkv, attn_mask)
 
 
 def packed_self_attention_simple(

@@ -60,8 +60,7 @@ def cross_entropy(
             f"(), got shapes {input.shape} and {target.shape}"
         )
     if input.ndim == 1:
-        loss = apply(operation, input.unsqueeze(0), target.reshape(1))
-        return loss.reshape(()) if reduction == "none" else loss
+        return apply(operation, input.unsqueeze(0), target.reshape(1)).reshape(())
     order = [0, *range(2, input.ndim), 1]
     rows = input.permute(order).reshape(-1, input.shape[1])
     loss = apply(operation, rows, target.reshape(-1))
