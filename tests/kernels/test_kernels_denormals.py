@@ -15,7 +15,8 @@ def test_moments_of_dead_units_reach_zero_without_passing_through_denormals(beta
     rng = np.random.default_rng(0)
     parameter, gradient = rng.normal(size=(2, 300)).astype(np.float32)
     first, second = np.zeros((2, 300), np.float32)
-    settings = dict(learning_rate=1e-3, beta1=beta1, beta2=0.9, eps=1e-8, weight_decay=0.0)
+    settings = {"learning_rate": 1e-3, "beta1": beta1, "beta2": 0.9, "eps": 1e-8}
+    settings["weight_decay"] = 0.0
     cpu.adamw(parameter, gradient, first, second, step=1, **settings)
     gradient[:150] = 0  # half of the units die
     for step in range(2, 3000):

@@ -121,6 +121,21 @@ def test_a_parameter_is_free_when_its_optimizer_is_gone():
     assert all(np.shares_memory(weight.grad.data, flat.gradient) for weight in weights)
 
 
+def test_a_model_can_be_moved_again_when_its_optimizer_is_gone():
+    model = tt.nn.Linear(2, 1)
+    optimizer = SGD(model.parameters(), lr=0.5)
+    model(tt.ones(1, 2)).sum().backward()
+    with pytest.raises(RuntimeError, match="an optimizer holds parameter 'weight'"):
+        model.to("float64")
+    del optimizer
+    model.to("float64")
+    assert model.weight.grad.dtype == model.weight.dtype == "float64"
+    assert model.weight.grad.tolist() == [[1, 1]]
+    before = model.weight.data.copy()
+    SGD(model.parameters(), lr=0.5).step()
+    assert np.array_equal(model.weight.data, before - 0.5)
+
+
 def test_data_that_was_replaced_is_brought_back():
     first, second = parameters((2,), (3,))
     optimizer = SGD([first, second], lr=1.0)

@@ -292,10 +292,10 @@ def adamw(
 def flush_denormals(moment: Array, decay: float) -> None:
     """Set what is about to become a denormal number to 0, in place.
 
-    A moment without new gradients (of a dead unit, of a rare token) shrinks by `decay` a step, until
-    it is denormal: so small that processors compute with it many times slower, and for ever, since
-    rounding stops it short of 0. Called every `FLUSH_EVERY` steps, this lets none get there; what
-    it removes is below 1e-33 in float32. Decays of at most a half end at 0 by themselves.
+    A moment without new gradients (of a dead unit, of a rare token) shrinks by `decay` a step,
+    until it is denormal: so small that processors compute with it many times slower, and for ever,
+    since rounding stops it short of 0. Called every `FLUSH_EVERY` steps, this lets none get there;
+    what it removes is below 1e-31 in float32. Decays of at most a half end at 0 by themselves.
     """
     if decay > 0.5:
         smallest = float(xp_of(moment).finfo(moment.dtype).tiny) / decay**FLUSH_EVERY

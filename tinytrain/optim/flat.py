@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import NoReturn
 
 from tinytrain import backend
-from tinytrain.autograd import describe
+from tinytrain.autograd import LeafGradient, describe
 from tinytrain.backend import Array
 from tinytrain.tensor import Tensor
 
@@ -58,6 +58,8 @@ class FlatBuffer:
         self.data = xp.empty(self.starts[-1], dtype=first.dtype)
         self.gradient = xp.zeros(self.starts[-1], dtype=first.dtype)
         self._views = [self._take_over(i) for i in range(len(self.parameters))]
+        leaves = [parameter.leaf_gradient for parameter in self.parameters]
+        weakref.finalize(self, _release, leaves).atexit = False
 
     def _check(self) -> None:
         """Raise where a parameter cannot be taken; all are looked at before any is taken."""
@@ -161,6 +163,12 @@ class FlatBuffer:
                 end += 1
             yield slice(self.starts[start], self.starts[end]), start
             start = end
+
+
+def _release(leaves: Sequence[LeafGradient]) -> None:
+    """Free the parameters of a buffer that is gone: another may take them, or `Module.to` move."""
+    for leaf in leaves:
+        leaf.owner = leaf.view = None
 
 
 def gradient_arrays(parameters: Sequence[Tensor]) -> list[Array]:
