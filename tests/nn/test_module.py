@@ -124,6 +124,7 @@ def test_to_converts_floats_with_their_gradients_and_keeps_objects():
         assert parameter is before[name]
         assert parameter.dtype == np.float64
     assert model.tied is model.inner[0].weight
+    assert model.scale.grad.dtype == np.float64
     np.testing.assert_array_equal(model.scale.grad.data, gradient.astype(np.float64))
     assert model.inner[1].running_mean.dtype == np.float64
     assert model.inner[1].num_batches_tracked.dtype == np.int64
@@ -307,3 +308,12 @@ def test_every_layer_shows_its_settings():
     ]
     for layer, text in shown:
         assert repr(layer) == text
+
+
+def test_a_parameter_is_replaced_by_a_parameter_or_nothing():
+    layer = nn.Linear(2, 3)
+    with pytest.raises(TypeError, match=r"Linear.weight is a parameter; a Tensor in its place"):
+        layer.weight = tt.zeros(3, 2)
+    layer.weight = nn.Parameter(tt.zeros(3, 2))
+    layer.bias = None
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]

@@ -165,6 +165,7 @@ def causal_mask(queries: int, keys: int, like: Array) -> Array:
 
     Examples
     --------
+    >>> import numpy as np
     >>> causal_mask(2, 2, np.zeros(1))
     array([[  0., -inf],
            [  0.,   0.]])

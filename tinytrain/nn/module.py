@@ -52,6 +52,16 @@ class Module:
             note_layer(error, self, inputs, settings)
             raise
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assign, but refuse to put what would not be trained in the place of a parameter."""
+        replaced = isinstance(vars(self).get(name), Parameter)
+        if replaced and value is not None and not isinstance(value, Parameter):
+            raise TypeError(
+                f"{type(self).__name__}.{name} is a parameter; a {type(value).__name__} in its "
+                "place would not be trained: assign nn.Parameter(...), or write to .data"
+            )
+        super().__setattr__(name, value)
+
     # ---------------------------------------------------------------- what it holds
 
     def register_buffer(self, name: str, tensor: Tensor) -> None:

@@ -11,6 +11,15 @@ from tinytrain.generator import manual_seed
 from tinytrain.train.run_folder import choose_folder
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, but not that there is none."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.default is False:
+            return action.help
+        return super()._get_help_string(action)
+
+
 class TrainingParser(argparse.ArgumentParser):
     """An argument parser with the flags of a training script.
 
@@ -38,7 +47,7 @@ class TrainingParser(argparse.ArgumentParser):
         super().__init__(
             description=description,
             allow_abbrev=False,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_HelpFormatter,
         )
         self.own_defaults, self.quick = dict(defaults), dict(quick)
         self._add_flags()
