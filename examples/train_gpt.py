@@ -22,15 +22,15 @@ BOUNDARY = 0  # the token that begins and ends every paragraph
 HELD_OUT = 0.1
 
 DEFAULTS = {
-    "batch_size": 8,
+    "batch_size": 4,
     "grad_accum": 2,
-    "max_steps": 800,
+    "max_steps": 1100,
     "lr": 3e-3,
     "weight_decay": 0.1,
-    "warmup_steps": 40,
+    "warmup_steps": 50,
     "log_every": 20,
-    "eval_every": 200,
-    "save_every": 200,
+    "eval_every": 275,
+    "save_every": 275,
     "out": "runs/train_gpt",
 }
 QUICK = {
@@ -80,7 +80,7 @@ def pack(sequences: list[np.ndarray], context: int, name: str) -> PackedDataset:
 def main() -> None:
     parser = tt.train.TrainingParser(__doc__.splitlines()[0], DEFAULTS, QUICK)
     parser.add_argument("--context", type=int, default=128, help="positions per row")
-    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--dropout", type=float, default=0.0)
@@ -161,6 +161,7 @@ def main() -> None:
         temperature=0.8,
         top_k=20,
         seed=arguments.seed,
+        context=arguments.context - 1,  # the last position of a row is never given a target
     )
     print(f"\na sample at temperature 0.8:\n{decode(sample, alphabet).strip()}\n")
     out = Path(arguments.out)

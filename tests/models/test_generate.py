@@ -141,3 +141,16 @@ def test_a_model_that_broke_is_not_drawn_from(temperature):
     model.head.weight.data[5] = np.nan
     with pytest.raises(FloatingPointError, match="logits are not finite"):
         model.generate(PROMPT, 1, temperature=temperature)
+
+
+def test_context_limits_what_is_looked_at():
+    tt.manual_seed(0)
+    model = tt.models.GPT(
+        tt.models.GPTConfig(vocab_size=11, context_length=6, num_layers=1, num_heads=1, embed_dim=8)
+    )
+    prompt = np.array([1, 2, 3, 4, 5])
+    short = model.generate(prompt, 4, temperature=0, context=2)
+    np.testing.assert_array_equal(short[5:], model.generate(prompt[-2:], 4, 0, context=2)[2:])
+    for wrong in (0, 7):
+        with pytest.raises(ValueError, match="context must lie in 1 to 6"):
+            model.generate(prompt, 1, context=wrong)

@@ -159,6 +159,7 @@ class GPT(nn.Module):
         temperature: float = 1.0,
         top_k: int | None = None,
         seed: int | Generator = 0,
+        context: int | None = None,
     ) -> NDArray[np.int64]:
         """Continue sequences token by token.
 
@@ -167,7 +168,7 @@ class GPT(nn.Module):
         Parameters
         ----------
         prompt : integer array (B, T) or (T,)
-            At least one token; only the last `context_length` are looked at.
+            At least one token.
         max_new_tokens : int
         temperature : float
             0 takes the likeliest token; above 1 is more random than the model.
@@ -175,6 +176,9 @@ class GPT(nn.Module):
             Tokens as likely as the k-th stay in the draw too.
         seed : int or Generator
             The same seed gives the same text.
+        context : int, optional
+            How many of the last tokens to look at: the model's `context_length` by default. A model
+            trained on sequences of at most n tokens has learned to continue up to n - 1.
 
         Returns
         -------
@@ -193,6 +197,11 @@ class GPT(nn.Module):
             The model's logits are not finite.
         """
         _check_sampling(np.asarray(prompt), max_new_tokens, temperature, top_k)
+        longest = self.config.context_length if context is None else context
+        if not 1 <= longest <= self.config.context_length:
+            raise ValueError(
+                f"generate: context must lie in 1 to {self.config.context_length}, got {context}"
+            )
         tokens = np.atleast_2d(np.asarray(prompt)).astype(np.int64)
         generator = as_generator(seed)
         modes = [(layer, layer.training) for layer in self.modules()]
@@ -200,7 +209,7 @@ class GPT(nn.Module):
         try:
             with autograd.no_grad():
                 for _ in range(max_new_tokens):
-                    window = np.ascontiguousarray(tokens[:, -self.config.context_length :])
+                    window = np.ascontiguousarray(tokens[:, -longest:])
                     logits = self(from_numpy(window))[:, -1].cpu().numpy()
                     drawn = _draw(logits, temperature, top_k, generator)
                     tokens = np.concatenate([tokens, drawn[:, None]], axis=1)
