@@ -1,12 +1,13 @@
 """Hold README.md against what it says.
 
     python .ci/readme_blocks.py test-arguments   print the arguments of the README's pytest command
-    python .ci/readme_blocks.py run              run every command and every example of the README
+    python .ci/readme_blocks.py run              check its map, run all of its commands and examples
 
 Each ```python block runs in a fresh interpreter and an empty folder. The ```bash blocks must hold
 two set-up commands: one that installs and one that tests. Both run in a copy of the sources, as
 they stand but for two things: an example runs with --quick, and pytest only collects its tests,
-because the run that follows from `test-arguments` has run them already.
+because the run that follows from `test-arguments` has run them already. The files of the map
+must exist, and have about as many lines as it says.
 """
 
 import configparser
@@ -22,6 +23,8 @@ from source_tree import ROOT, copy_sources
 
 SECONDS_PER_BLOCK = 300
 SET_UP_COMMANDS = 2
+MAP_ROW = re.compile(r"\| `([^`]+\.py)` \| *([\d,]+) *\|")
+MAP_TOLERANCE = 0.15  # of the real number of lines
 
 
 class ReadmeError(Exception):
@@ -119,6 +122,24 @@ def adapted(words: list[str]) -> list[str]:
     return words
 
 
+def check_map(text: str) -> None:
+    """Raise where the map names a file that is not there, or is far off its number of lines."""
+    rows = [row for line in text.splitlines() if (row := MAP_ROW.match(line))]
+    if not rows:
+        raise ReadmeError("there is no map: no row `file` | lines | ...")
+    problems = []
+    for name, claimed in (row.groups() for row in rows):
+        if not (ROOT / name).is_file():
+            problems.append(f"{name}: there is no such file")
+            continue
+        lines = len((ROOT / name).read_text(encoding="utf-8").splitlines())
+        if abs(int(claimed.replace(",", "")) - lines) > MAP_TOLERANCE * lines:
+            problems.append(f"{name}: {round(lines, -1)} lines, not {claimed}")
+    if problems:
+        raise ReadmeError("the map is out of date\n  " + "\n  ".join(problems))
+    print(f"the map's {len(rows)} files are there, with about as many lines as it says", flush=True)
+
+
 def run_set_up(text: str, folder: Path) -> None:
     """Run both set-up commands in a copy of the sources."""
     sources = copy_sources(folder / "sources")
@@ -151,6 +172,7 @@ def main(action: str, readme: Path) -> None:
         _, test = set_up(text)
         print("\n".join(next(filter(None, map(pytest_arguments, test)), [])))
     elif action == "run":
+        check_map(text)
         with tempfile.TemporaryDirectory() as folder:
             run_set_up(text, Path(folder))
             run_examples(text, Path(folder))

@@ -85,7 +85,7 @@ def main() -> None:
         schedule=tt.optim.WarmupCosine(
             optimizer, min(arguments.warmup_steps, max_steps), max_steps
         ),
-        clip_grad_norm=arguments.clip_grad,
+        clip_grad_norm=arguments.clip_grad or None,
         validation_loader=DataLoader(test, 128),
         eval_every=arguments.eval_every,
         log_every=arguments.log_every,

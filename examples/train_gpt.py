@@ -141,7 +141,7 @@ def main() -> None:
         schedule=tt.optim.WarmupCosine(
             optimizer, min(arguments.warmup_steps, max_steps), max_steps, floor=0.05
         ),
-        clip_grad_norm=arguments.clip_grad,
+        clip_grad_norm=arguments.clip_grad or None,
         validation_loader=validation_loader,
         eval_every=arguments.eval_every,
         log_every=arguments.log_every,

@@ -1,6 +1,8 @@
 """The backend: choosing a device, the words where a GPU is missing, and whose array is whose."""
 
 import importlib
+import os
+import subprocess
 import sys
 import types
 
@@ -304,3 +306,11 @@ def test_host_arrays_stay_where_they_are():
     assert backend.to_device(array) is array
     assert backend.to_host(array) is array
     tt.synchronize()
+
+
+def test_the_environment_counts_without_set_device_too():
+    code = "import tinytrain as tt; print(tt.zeros(1).device)"
+    environment = {**os.environ, "TINYTRAIN_DEVICE": "cuda", "CUDA_VISIBLE_DEVICES": ""}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert run.returncode != 0
+    assert b"device 'cuda' cannot be used" in run.stderr

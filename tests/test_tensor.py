@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_item_and_conversions():
     assert (x.item(), float(x), int(x), bool(x)) == (2.5, 2.5, 2, True)
     assert tt.ones(1, 1).item() == 1
     assert isinstance(tt.tensor(3).item(), int)
-    for convert in (tt.Tensor.item, float, int, bool):
+    for convert in (tt.Tensor.item, float, int):
         with pytest.raises(ValueError, match=r"one element, got shape \(2,\)"):
             convert(tensor(2))
 
@@ -599,3 +600,46 @@ def test_sums_of_tensors_of_no_axes():
     total = tt.apply(Add(), x, y)
     assert isinstance(total.data, np.ndarray)
     assert total.shape == ()
+
+
+def test_numpy_reads_a_tensor_that_requires_no_gradient():
+    x = tt.tensor([[1.0, 2.0]])
+    assert np.asarray(x).dtype == np.float32
+    np.testing.assert_array_equal(np.asarray(x, dtype=np.float64), [[1.0, 2.0]])
+    with pytest.raises(RuntimeError, match=r"detach\(\)"):
+        np.asarray(tt.ones(2, requires_grad=True))
+
+
+def test_an_integer_tensor_of_one_element_is_an_index():
+    assert list(range(tt.tensor(3))) == [0, 1, 2]
+    assert tt.arange(4)[tt.tensor(1) :].tolist() == [1, 2, 3]
+    with pytest.raises(TypeError, match="integer tensor of one element"):
+        range(tt.tensor(1.0))
+
+
+def test_the_truth_of_several_elements_is_refused():
+    with pytest.raises(ValueError, match="neither true nor false"):
+        bool(tt.ones(2))
+
+
+def test_leaves_can_be_pickled_also_when_an_optimizer_holds_them():
+    layer = tt.nn.Linear(2, 3)
+    optimizer = tt.optim.AdamW(layer.parameters())
+    layer(tt.ones(1, 2)).sum().backward()
+    copy = pickle.loads(pickle.dumps(layer))
+    for ours, theirs in zip(layer.parameters(), copy.parameters(), strict=True):
+        assert type(theirs) is tt.nn.Parameter
+        np.testing.assert_array_equal(ours.data, theirs.data)
+        np.testing.assert_array_equal(ours.grad.data, theirs.grad.data)
+    optimizer.step()
+    assert (copy.weight.data != layer.weight.data).any()
+
+
+def test_max_of_two_tensors_points_to_maximum():
+    with pytest.raises(TypeError, match=r"tt\.maximum"):
+        tt.ones(2).max(tt.ones(2))
+
+
+def test_to_a_device_says_what_to_call():
+    with pytest.raises(TypeError, match=r"tt\.to_device"):
+        tt.ones(2).to("cuda")

@@ -22,7 +22,7 @@ Array: TypeAlias = Any
 DEVICE_NAMES = ("cpu", "cuda", "auto")
 
 _library_of_type: dict[type, ModuleType] = {np.ndarray: np}
-_creation_library: ModuleType = np
+_creation_library: ModuleType | None = None  # chosen by set_device, or at the first need
 
 
 def set_device(name: str | None = None) -> str:
@@ -79,18 +79,22 @@ def get_device() -> str:
     >>> get_device()
     'cpu'
     """
-    return "cpu" if _creation_library is np else "cuda"
+    return "cpu" if creation_library() is np else "cuda"
 
 
 def creation_library() -> ModuleType:
     """Return the library of the chosen device: `numpy` or `cupy`.
+
+    Where `set_device` was not called, the environment variable ``TINYTRAIN_DEVICE`` decides now.
 
     Examples
     --------
     >>> creation_library().__name__
     'numpy'
     """
-    return _creation_library
+    if _creation_library is None:
+        set_device()
+    return _creation_library or np
 
 
 def xp_of(array: Any, *others: Any) -> ModuleType:
@@ -171,9 +175,8 @@ def to_device(array: Array) -> Array:
     >>> to_device(host) is host
     True
     """
-    if _creation_library is np or device_of(array) != "cpu":
-        return array
-    return _creation_library.asarray(array)
+    library = creation_library()
+    return array if library is np or device_of(array) != "cpu" else library.asarray(array)
 
 
 def to_host(array: Array) -> Array:
@@ -197,8 +200,8 @@ def synchronize() -> None:
     --------
     >>> synchronize()
     """
-    if _creation_library is not np:
-        _creation_library.cuda.get_current_stream().synchronize()
+    if creation_library() is not np:
+        creation_library().cuda.get_current_stream().synchronize()
 
 
 def cuda_problem() -> str | None:

@@ -197,7 +197,12 @@ def ones_like(other: Tensor, dtype: DTypeLike | None = None) -> Tensor:
 
 
 def arange(
-    start: float, end: float | None = None, step: float = 1, *, dtype: DTypeLike | None = None
+    start: float,
+    end: float | None = None,
+    step: float = 1,
+    *,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Return start, start + step, ... below end; integers give int64, otherwise float32.
 
@@ -212,13 +217,16 @@ def arange(
         whole = all(isinstance(value, int | np.integer) for value in (start, end, step))
         dtype = np.int64 if whole else DEFAULT_FLOAT
     counted = backend.creation_library().arange(start, end, step)  # in float64, rounded once
-    return Tensor(counted.astype(dtype, copy=False))
+    return Tensor(counted.astype(dtype, copy=False), requires_grad)
 
 
 def randn(
-    *shape: int | Sequence[int], generator: Generator | None = None, requires_grad: bool = False
+    *shape: int | Sequence[int],
+    generator: Generator | None = None,
+    dtype: DTypeLike = DEFAULT_FLOAT,
+    requires_grad: bool = False,
 ) -> Tensor:
-    """Draw from the normal distribution of mean 0 and variance 1, in float32.
+    """Draw from the normal distribution of mean 0 and variance 1, in float32 or float64.
 
     The numbers are drawn on the host, so that a seed gives the same ones on every device.
 
@@ -228,14 +236,17 @@ def randn(
     (2, 3)
     """
     source = (generator or default_generator()).numpy
-    drawn = source.standard_normal(_shape(shape), dtype=np.float32)
+    drawn = source.standard_normal(_shape(shape), dtype=_drawn_dtype(dtype))
     return Tensor(backend.to_device(np.asarray(drawn)), requires_grad)
 
 
 def rand(
-    *shape: int | Sequence[int], generator: Generator | None = None, requires_grad: bool = False
+    *shape: int | Sequence[int],
+    generator: Generator | None = None,
+    dtype: DTypeLike = DEFAULT_FLOAT,
+    requires_grad: bool = False,
 ) -> Tensor:
-    """Draw uniformly from [0, 1), in float32, on the host.
+    """Draw uniformly from [0, 1), in float32 or float64, on the host.
 
     Examples
     --------
@@ -243,8 +254,15 @@ def rand(
     True
     """
     source = (generator or default_generator()).numpy
-    drawn = source.random(_shape(shape), dtype=np.float32)
+    drawn = source.random(_shape(shape), dtype=_drawn_dtype(dtype))
     return Tensor(backend.to_device(np.asarray(drawn)), requires_grad)
+
+
+def _drawn_dtype(dtype: DTypeLike) -> Any:
+    wanted = np.dtype(dtype)
+    if wanted not in (np.float32, np.float64):
+        raise TypeError(f"random numbers are drawn in float32 or float64, not {wanted}")
+    return wanted.type
 
 
 def _shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 def split(
     tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0
-) -> list[Tensor]:
+) -> tuple[Tensor, ...]:
     """Cut a tensor along an axis into pieces of a size, or of the sizes listed.
 
     Examples

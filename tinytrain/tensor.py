@@ -311,6 +311,15 @@ class Tensor:
         copy.grad = self.grad
         return copy
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self.is_leaf:
+            raise RuntimeError("only leaves can be pickled; use detach()")
+        state = (
+            None,
+            {"data": self.data, "_requires_grad": self._requires_grad, "grad": self.grad},
+        )
+        return _blank, (type(self),), state
+
     # ---------------------------------------------------------------- leaving the device
 
     def item(self) -> Any:
@@ -330,6 +339,17 @@ class Tensor:
         host: NDArray[Any] = backend.to_host(self.data)
         return host
 
+    def __array__(self, dtype: Any = None, copy: Flag | None = None) -> NDArray[Any]:
+        """Let NumPy, and what builds on it, read a host tensor that requires no gradient."""
+        if self.device != "cpu":
+            raise TypeError(f"a tensor on {self.device} is not copied silently: use cpu().numpy()")
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __index__(self) -> int:
+        if self.numel() != 1 or self.dtype.kind not in "iu":
+            raise TypeError(f"only an integer tensor of one element is an index, not {self!r:.80}")
+        return int(self.item())
+
     def __float__(self) -> Number:
         return float(self.item())
 
@@ -337,6 +357,11 @@ class Tensor:
         return int(self.item())
 
     def __bool__(self) -> Flag:
+        if self.numel() != 1:
+            raise ValueError(
+                f"a tensor of shape {self.shape} is neither true nor false: compare with ==, and "
+                "reduce, for example with .sum()"
+            )
         return bool(self.item())
 
     def cpu(self) -> "Tensor":
@@ -347,6 +372,10 @@ class Tensor:
 
     def to(self, dtype: DTypeLike) -> "Tensor":
         """Return the tensor in another dtype; itself, where it has it already."""
+        if isinstance(dtype, str) and dtype in backend.DEVICE_NAMES:
+            raise TypeError(
+                f"to() converts dtypes; for a device use cpu() or tt.to_device, not {dtype!r}"
+            )
         wanted = np.dtype(dtype)
         return self if wanted == self.dtype else apply(elementwise.Cast(wanted), self)
 
@@ -544,6 +573,8 @@ class Tensor:
     def _extreme(
         self, extreme: type[reduce.Amax], position: type[reduce.Argmax], dim: Axes, keepdim: Flag
     ) -> Any:
+        if isinstance(dim, Tensor):
+            raise TypeError("max and min reduce one tensor; for two use tt.maximum or tt.minimum")
         if not isinstance(dim, int | np.integer):
             return apply(extreme(dim, keepdim), self)
         dim = int(dim)
@@ -619,7 +650,9 @@ class Tensor:
         """Return it with its elements in row order; itself, where they are already."""
         return self if self.data.flags.c_contiguous else self.clone()
 
-    def split(self, split_size_or_sections: int | Sequence[int], dim: int = 0) -> "list[Tensor]":
+    def split(
+        self, split_size_or_sections: int | Sequence[int], dim: int = 0
+    ) -> "tuple[Tensor, ...]":
         """Cut into pieces of a size (the last may be smaller), or of the sizes listed."""
         axis = reduce.normalize_axis(dim, self.ndim)
         total = self.shape[axis]
@@ -634,9 +667,9 @@ class Tensor:
             raise ValueError(f"split sizes {sizes} do not add up to {total} (shape {self.shape})")
         starts = np.cumsum([0, *sizes[:-1]]).tolist()
         before = (slice(None),) * axis
-        return [
+        return tuple(
             self[(*before, slice(start, start + n))] for start, n in zip(starts, sizes, strict=True)
-        ]
+        )
 
     def __getitem__(self, where: Any) -> "Tensor":
         listed = where if isinstance(where, tuple) else (where,)
@@ -645,6 +678,13 @@ class Tensor:
             integers, arrays = _integers_first(parts)
             return apply(index.Index(arrays), apply(index.Index(integers), self))
         return apply(index.Index(parts), self)
+
+
+def _blank(kind: type[Tensor]) -> Tensor:
+    """Make an empty tensor for pickle to fill."""
+    blank = kind.__new__(kind)
+    Tensor.__init__(blank, np.zeros(0))
+    return blank
 
 
 def _is_operand(value: object) -> bool:

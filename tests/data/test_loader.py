@@ -433,3 +433,10 @@ def test_a_sampler_that_ends_too_early_is_noticed():
     resumed.load_state_dict(loader.state_dict())
     with pytest.raises(ValueError, match="cannot resume after batch 4: the sampler ended after 2"):
         next(iter(resumed))
+
+
+def test_an_epoch_begins_with_iter_and_not_with_its_first_batch():
+    """As in PyTorch: two iterators side by side (recorded from it, seed 0)."""
+    loader = DataLoader(range(4), batch_size=2, shuffle=True, generator=0)
+    pairs = [(a.tolist(), b.tolist()) for a, b in zip(loader, loader, strict=True)]
+    assert pairs == [([3, 1], [3, 2]), ([0, 2], [0, 1])]

@@ -234,3 +234,8 @@ def test_layer_norm_of_one_element_is_the_bias():
 
 def test_layer_norm_takes_a_numpy_integer_as_its_shape():
     assert nn.LayerNorm(np.int64(4)).normalized_shape == (4,)
+
+
+def test_batch_norm_without_momentum_is_refused():
+    with pytest.raises(ValueError, match="no cumulative average"):
+        nn.BatchNorm1d(3, momentum=None)

@@ -268,3 +268,24 @@ def test_an_optimizer_of_ones_own_needs_only_an_update():
     unfinished.param_groups[0]["params"][0].sum().backward()
     with pytest.raises(NotImplementedError, match="Optimizer must define update"):
         unfinished.step()
+
+
+def test_a_state_without_steps_as_pytorch_writes_sgds():
+    weight = tt.ones(2, requires_grad=True)
+    optimizer = tt.optim.SGD([weight], lr=0.5, momentum=0.9)
+    buffer = np.array([2.0, 4.0], dtype=np.float32)
+    settings = {"lr": 0.5, "momentum": 0.9, "params": [0]}
+    optimizer.load_state_dict(
+        {"state": {0: {"momentum_buffer": buffer}}, "param_groups": [settings]}
+    )
+    weight.sum().backward()
+    optimizer.step()
+    np.testing.assert_allclose(weight.data, 1 - 0.5 * (0.9 * buffer + 1), rtol=1e-6)
+
+
+def test_adamw_needs_the_steps():
+    weight = tt.ones(2, requires_grad=True)
+    optimizer = tt.optim.AdamW([weight])
+    state = {"exp_avg": np.zeros(2, np.float32), "exp_avg_sq": np.zeros(2, np.float32)}
+    with pytest.raises(ValueError, match=r"missing \['step'\]"):
+        optimizer.load_state_dict({"state": {0: state}, "param_groups": [{"params": [0]}]})

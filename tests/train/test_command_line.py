@@ -202,8 +202,9 @@ def test_start_leaves_the_folder_of_an_earlier_run_alone(tmp_path, capsys):
     (used / "log.jsonl").touch()
     assert start(parse("--out", str(used)))["out"] == f"{used}-2"
     assert start(parse("--out", str(used), "--resume", "auto"))["out"] == str(used)
-    checkpoint = tmp_path / "other" / "step-00000001.npz"
-    assert start(parse("--resume", str(checkpoint)))["out"] == str(checkpoint.parent)
+    own, foreign = used / "step-00000001.npz", tmp_path / "other" / "step-00000001.npz"
+    assert start(parse("--out", str(used), "--resume", str(own)))["out"] == str(used)
+    assert start(parse("--out", str(used), "--resume", str(foreign)))["out"] == f"{used}-2"
     assert "configuration" in capsys.readouterr().out
 
 

@@ -117,8 +117,10 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
             if not isinstance(tensor, np.ndarray):
                 raise TypeError(
                     f"TensorDataset needs NumPy arrays, but argument {position} is a "
-                    f"{type(tensor).__name__}; convert it with np.asarray"
+                    f"{type(tensor).__name__}; convert it with np.asarray (a tensor with .numpy())"
                 )
+            if tensor.dtype == object:
+                raise TypeError(f"TensorDataset needs numbers, argument {position} holds objects")
         shapes = [tensor.shape for tensor in tensors]
         if not tensors or any(shape == () for shape in shapes):
             raise ValueError(f"TensorDataset needs arrays with a first axis, but got {shapes}")

@@ -175,6 +175,9 @@ class DataLoader:
     def __iter__(self) -> Iterator[Any]:
         epoch = self._begin_epoch()
         self._epoch = epoch
+        return self._batches(epoch)
+
+    def _batches(self, epoch: _Epoch) -> Iterator[Any]:
         indices = iter(self._index_sampler)
         for position in range(epoch.batches):
             if next(indices, _END) is _END:

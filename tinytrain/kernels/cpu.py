@@ -18,6 +18,9 @@ ONE_HOT_LIMIT = 1 << 20
 """The largest one-hot matrix, in elements, that is worth building to add up rows by id."""
 
 
+SUM_ROWS = 256
+"""The longest sum that is one product with ones; longer ones would lose digits in float32."""
+
 FLUSH_EVERY = 20
 """Optimizer steps between two looks for numbers that are nearly denormal."""
 
@@ -40,12 +43,24 @@ def blocks(array: Array, row_size: int = 1) -> Iterator[slice]:
 
 
 def column_sums(x: Array) -> Array:
-    """Sum a matrix (N, D) over its rows: (D,)."""
-    return xp_of(x).ones(x.shape[0], dtype=x.dtype) @ x
+    """Sum a matrix (N, D) over its rows: (D,).
+
+    The products cover `SUM_ROWS` rows each, and their results are summed in the same way: one long
+    product would round every addition against an ever larger sum.
+    """
+    xp = xp_of(x)
+    whole = x.shape[0] - x.shape[0] % SUM_ROWS
+    total = xp.ones(x.shape[0] - whole, dtype=x.dtype) @ x[whole:]
+    if whole:
+        groups = x[:whole].reshape(-1, SUM_ROWS, x.shape[1])
+        total += column_sums(xp.ones(SUM_ROWS, dtype=x.dtype) @ groups)
+    return total
 
 
 def row_sums(x: Array) -> Array:
-    """Sum a matrix (N, D) over its columns: (N,)."""
+    """Sum a matrix (N, D) over its columns: (N,). Wide rows are summed pairwise, as NumPy does."""
+    if x.shape[1] > 4 * SUM_ROWS:
+        return x.sum(axis=1)
     return x @ xp_of(x).ones(x.shape[1], dtype=x.dtype)
 
 
@@ -103,14 +118,13 @@ def softmax_rows(x: Array) -> tuple[Array, Array, Array]:
     count, width = x.shape
     probabilities = xp.empty_like(x)
     maxima, sums = xp.empty(count, dtype=x.dtype), xp.empty(count, dtype=x.dtype)
-    ones = xp.ones(width, dtype=x.dtype)
     for rows in blocks(x, width):
         part, out = x[rows], probabilities[rows]
         highest = part.max(axis=1)
         xp.maximum(highest, xp.finfo(x.dtype).min, out=highest)  # -inf - (-inf) would be NaN
         xp.subtract(part, highest[:, None], out=out)
         xp.exp(out, out=out)
-        total = out @ ones
+        total = row_sums(out)
         out /= xp.where(total == 0, x.dtype.type(1), total)[:, None]
         maxima[rows], sums[rows] = highest, total
     return probabilities, maxima, sums

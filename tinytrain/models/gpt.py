@@ -11,6 +11,7 @@ from tinytrain import autograd, nn
 from tinytrain.creation import arange, from_numpy
 from tinytrain.generator import Generator, as_generator
 from tinytrain.nn import functional as F
+from tinytrain.ops.index import check_range
 from tinytrain.tensor import Tensor
 
 
@@ -203,6 +204,7 @@ class GPT(nn.Module):
                 f"generate: context must lie in 1 to {self.config.context_length}, got {context}"
             )
         tokens = np.atleast_2d(np.asarray(prompt)).astype(np.int64)
+        check_range(tokens, self.config.vocab_size, "prompt token")
         generator = as_generator(seed)
         modes = [(layer, layer.training) for layer in self.modules()]
         self.eval()

@@ -1,6 +1,7 @@
 """PyTorch's multi-head attention layer: queries may differ from keys and values."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -146,7 +147,7 @@ class MultiheadAttention(Module):
 
     def _project(self, *inputs: Tensor) -> list[Tensor]:
         weights = self.in_proj_weight.split(self.embed_dim)
-        biases: list[Tensor] | list[None] = [None, None, None]
+        biases: Sequence[Tensor | None] = (None, None, None)
         if self.in_proj_bias is not None:
             biases = self.in_proj_bias.split(self.embed_dim)
         projected = []

@@ -153,6 +153,8 @@ class BatchNorm1d(Module):
         affine: bool = True,
         track_running_stats: bool = True,
     ) -> None:
+        if momentum is None:
+            raise ValueError("BatchNorm1d has no cumulative average: give a momentum in 0 to 1")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.track_running_stats = track_running_stats
         self.weight = Parameter(ones(num_features)) if affine else None

@@ -10,7 +10,7 @@ import numpy as np
 from tinytrain.autograd import Function, unbroadcast
 from tinytrain.backend import Array, xp_of
 from tinytrain.kernels.attention import attend, attend_backward
-from tinytrain.ops.promotion import check_broadcast, plain_number
+from tinytrain.ops.promotion import check_broadcast, is_float, plain_number
 
 
 def additive_mask(
@@ -87,6 +87,10 @@ class ScaledDotProductAttention(Function):
             raise ValueError(f"attention: queries and keys differ in width: {shapes}")
         if k.shape[-2] != v.shape[-2]:
             raise ValueError(f"attention: keys and values differ in number: {shapes}")
+        if not is_float(q.dtype):
+            raise TypeError(f"attention needs floating-point queries, got {q.dtype}; use .float()")
+        if not k.shape[-2]:
+            raise ValueError(f"attention: there are no keys to attend to: {shapes}")
         if not q.dtype == k.dtype == v.dtype:
             raise TypeError(f"attention: dtypes differ: {q.dtype}, {k.dtype}, {v.dtype}")
         check_broadcast(q.shape[:-2], k.shape[:-2], v.shape[:-2])

@@ -1,6 +1,6 @@
 """Matrix products, and the linear layer's product with its bias as one operation."""
 
-from tinytrain.autograd import Function, unbroadcast
+from tinytrain.autograd import Function, describe, unbroadcast
 from tinytrain.backend import Array, xp_of
 from tinytrain.kernels import cpu as kernels
 from tinytrain.ops.promotion import check_broadcast
@@ -99,6 +99,8 @@ class Linear(Function):
 
 
 def _check_linear(x: Array, weight: Array, bias: Array | None) -> None:
+    if not hasattr(x, "shape") or not hasattr(weight, "shape"):
+        raise TypeError(f"linear needs tensors, got {describe(x)} and {describe(weight)}")
     if weight.ndim != 2:
         raise ValueError(f"linear needs a weight of shape (out, in), got shape {weight.shape}")
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:

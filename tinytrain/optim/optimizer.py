@@ -63,6 +63,7 @@ class Optimizer:
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()
+    counts_steps: ClassVar[bool] = True  # whether an update depends on how many there were before
 
     def __init__(self, params: Parameters, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -110,6 +111,10 @@ class Optimizer:
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Raise a ValueError where a setting makes no sense."""
         for name in ("lr", "weight_decay"):
+            if not isinstance(settings[name], int | float):
+                raise TypeError(
+                    f"{type(self).__name__}: {name} must be a number, got {settings[name]!r}"
+                )
             if not settings[name] >= 0:
                 raise ValueError(f"{type(self).__name__}: {name} is {settings[name]}, not from 0")
 
@@ -233,6 +238,7 @@ class Optimizer:
             {**own, **saved}
             for own, saved in zip(groups, saved_settings(state_dict, groups, known), strict=True)
         ]
+        state = {number: self._complete(saved) for number, saved in state_dict["state"].items()}
         needed: list[tuple[str, ...]] = []
         for merged in settings:
             self.check_settings(merged)
@@ -241,11 +247,16 @@ class Optimizer:
             Slot(group.flat.names[i], group.flat.parameters[i], names, self.state_names)
             for (group, i), names in zip(located, needed, strict=True)
         ]
-        check_state(state_dict["state"], slots, type(self).__name__)
+        check_state(state, slots, type(self).__name__)
         for own, loaded in zip(groups, settings, strict=True):
             own.update(loaded)
         for number, (group, position) in enumerate(located):
-            self._load_parameter(group, position, state_dict["state"].get(number, {"step": 0}))
+            self._load_parameter(group, position, state.get(number, {"step": 0}))
+
+    def _complete(self, saved: Mapping[str, Any]) -> dict[str, Any]:
+        """Add what PyTorch leaves out of a parameter's state, and leave out what it has empty."""
+        found = {name: value for name, value in saved.items() if value is not None}
+        return found if self.counts_steps else {"step": 1, **found}
 
     @staticmethod
     def _load_parameter(group: FlatGroup, position: int, saved: Mapping[str, Any]) -> None:

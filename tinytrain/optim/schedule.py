@@ -144,3 +144,14 @@ class WarmupCosine(Schedule):
             return self.floor
         progress = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
         return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * progress))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position, the base rates and the shape of the curve."""
+        shape = {name: getattr(self, name) for name in ("warmup_steps", "total_steps", "floor")}
+        return {**super().state_dict(), **shape}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Continue from a saved position on the saved curve."""
+        self.warmup_steps = int(state_dict["warmup_steps"])
+        self.total_steps, self.floor = int(state_dict["total_steps"]), float(state_dict["floor"])
+        super().load_state_dict(state_dict)

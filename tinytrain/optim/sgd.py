@@ -45,6 +45,7 @@ class SGD(Optimizer):
     """
 
     state_names = ("momentum_buffer",)
+    counts_steps = False
 
     def __init__(
         self,

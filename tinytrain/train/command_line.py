@@ -57,18 +57,20 @@ class TrainingParser(argparse.ArgumentParser):
         add = self.add_argument
         add("--device", choices=DEVICE_NAMES, help="default: TINYTRAIN_DEVICE, else cpu")
         add("--seed", type=int, default=0, help="of weights, data order and dropout")
-        add("--batch-size", type=int, default=16, help="rows per micro-batch")
-        add("--grad-accum", type=int, default=1, help="micro-batches per optimizer step")
+        add("--batch-size", type=_positive, default=16, help="rows per micro-batch")
+        add("--grad-accum", type=_positive, default=1, help="micro-batches per optimizer step")
         length = self.add_mutually_exclusive_group()
-        length.add_argument("--max-steps", type=int, help="optimizer steps")
-        length.add_argument("--epochs", type=int, help="passes over the data, instead of steps")
+        length.add_argument("--max-steps", type=_positive, help="optimizer steps")
+        length.add_argument(
+            "--epochs", type=_positive, help="passes over the data, instead of steps"
+        )
         add("--lr", type=float, default=1e-3, help="the highest learning rate")
         add("--weight-decay", type=float, default=0.01, help="of AdamW")
         add("--warmup-steps", type=int, default=0, help="steps of rising learning rate")
-        add("--clip-grad", type=float, default=1.0, help="the largest norm of the gradient")
-        add("--log-every", type=int, default=10, help="steps between log records")
-        add("--eval-every", type=int, help="steps between evaluations; always at the end")
-        add("--save-every", type=int, help="steps between checkpoints; always at the end")
+        add("--clip-grad", type=float, default=1.0, help="the largest norm of the gradient; 0: any")
+        add("--log-every", type=_positive, default=10, help="steps between log records")
+        add("--eval-every", type=_positive, help="steps between evaluations; always at the end")
+        add("--save-every", type=_positive, help="steps between checkpoints; always at the end")
         add(
             "--out",
             default="runs/run",
@@ -113,6 +115,14 @@ class TrainingParser(argparse.ArgumentParser):
             if option.startswith("--") and option not in known and close:
                 message += f" (did you mean {close[0]}?)"
         super().error(message)
+
+
+def _positive(text: str) -> int:
+    """Read a whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
 
 
 def _hyphenated(word: str) -> str:

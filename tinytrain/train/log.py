@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from tinytrain import backend
 from tinytrain.tensor import Tensor
 
@@ -34,6 +32,8 @@ class RunLog:
     def __init__(self, path: Path | None, total_steps: int, progress: bool = True) -> None:
         self.path, self.total_steps, self.progress = path, total_steps, progress
         self._shown: dict[str, Any] = {}
+        from tqdm import tqdm  # here, for importing it costs more than all of tinytrain's files
+
         self._bar = tqdm(
             total=total_steps,
             unit="step",
@@ -67,11 +67,16 @@ class RunLog:
         """Write one record and show it."""
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(values) + "\n")
+                file.write(json.dumps({k: _json(v) for k, v in values.items()}) + "\n")
         shown = {name: _short(value) for name, value in values.items()}
         if not self._bar.disable:
-            shown.pop("step", None)
-            self._shown.update(shown)  # an evaluation joins the training figures
+            # A terminal has room for little; an evaluation joins the training figures.
+            wanted = ("loss", "lr", "validation_loss")
+            self._shown |= {
+                name: value
+                for name, value in shown.items()
+                if name in wanted or name.endswith("_per_second")
+            }
             self._bar.set_postfix(self._shown)
         elif self.progress:
             print("  ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
@@ -116,6 +121,11 @@ class Meter:
         rate = self.items / self.seconds if self.seconds else math.nan
         self._restart()
         return loss, rate
+
+
+def _json(value: Any) -> Any:
+    """Write NaN and infinity as words: JSON has no such numbers."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _short(value: Any) -> Any:

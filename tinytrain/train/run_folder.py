@@ -14,8 +14,8 @@ def choose_folder(base: str | Path, resume: str | None = None) -> Path:
     base : path
         The first run goes here, the next ones to ``base-2``, ``base-3``, ...
     resume : "auto", path of a checkpoint, or None
-        ``"auto"`` continues the last of these runs, a path the run it belongs to, None begins
-        a new one.
+        ``"auto"`` continues the last of these runs, a path the one that it belongs to. None, or a
+        path from elsewhere, begins a new one.
 
     Examples
     --------
@@ -29,9 +29,11 @@ def choose_folder(base: str | Path, resume: str | None = None) -> Path:
     ('run-2', 'run')
     """
     base = Path(base)
-    if resume not in (None, "auto"):
-        return Path(resume).parent
     used = {number: folder for number, folder in _numbered(base) if holds_run(folder)}
+    if resume is not None and resume != "auto":
+        source = Path(resume).parent
+        if any(source.resolve() == folder.resolve() for folder in used.values()):
+            return source
     if not used:
         return base
     last = max(used)

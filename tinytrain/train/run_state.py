@@ -1,6 +1,7 @@
 """What a run consists of at an optimizer step: taking it out of a trainer, and putting it back."""
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,6 +39,7 @@ def capture(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
         **{name: pack(part, name, arrays) for name, part in _on_host(capture_parts(run)).items()},
         "windows": run.windows.state_dict(),
         "step": run.step,
+        "architecture": repr(run.model),
         "config": run.config,
     }
     return arrays, state
@@ -92,11 +94,34 @@ def restore(run: Run, path: Path, arrays: Mapping[str, Any], state: Mapping[str,
     try:
         restore_parts(run, unpack({name: state[name] for name in before}, arrays))
         step = int(state["step"])
+        _check_architecture(repr(run.model), state["architecture"])
         run.windows.load_state_dict(state["windows"])  # last: it cannot be undone
     except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         restore_parts(run, before)
         raise CheckpointError(f"{path} does not fit this run: {error}") from error
     run.step = step
+    _tell_differences(run.config, state.get("config", {}))
+
+
+def _check_architecture(here: str, there: str) -> None:
+    """Raise where the models differ in settings that no parameter shows, such as heads."""
+    for own, saved in zip_longest(here.splitlines(), there.splitlines(), fillvalue="nothing"):
+        if own != saved:
+            raise ValueError(f"the model has {own.strip()} where the saved one has {saved.strip()}")
+
+
+def _tell_differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+    """Say which settings were changed; what is part of the state is not changed by that."""
+    changed = [
+        f"{name} {here.get(name)} (was {there.get(name)})"
+        for name in sorted({*here, *there} - {"out", "resume"})
+        if here.get(name) != there.get(name)
+    ]
+    if changed:
+        print(
+            f"settings that differ from the checkpoint's: {', '.join(changed)}. The optimizer and "
+            "the schedule go on with those of the checkpoint."
+        )
 
 
 def generators_of(model: Module) -> list[Generator]:

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,7 @@ class Trainer:
         self.model, self.optimizer, self.loss_function = model, optimizer, loss_function
         self.windows = WindowStream(train_loader, accumulation_steps, last_window)
         self.max_steps = self._total_steps(max_steps, epochs)
+        _check_trained(model, optimizer)
         self.schedule, self.clip_grad_norm = schedule, clip_grad_norm
         self.validation_loader = validation_loader
         self.eval_every, self.log_every, self.save_every = eval_every, log_every, save_every
@@ -160,6 +161,7 @@ class Trainer:
             raise ValueError(f"clip_grad_norm must be above 0, got {clip_grad_norm}")
         if schedule is not None and schedule.optimizer is not optimizer:
             raise ValueError("the schedule was made for another optimizer than the one given")
+        _check_validation(validation_loader, eval_every)
         if save_every is not None and out is None:
             raise ValueError("save_every needs a folder: give out=...")
         self.out = None if out is None else Path(out)
@@ -373,3 +375,29 @@ class Trainer:
         run_state.restore(self, path, arrays, state)
         self.last_checkpoint = path
         return path
+
+
+def _check_trained(model: Module, optimizer: Optimizer) -> None:
+    """Raise where the model and the optimizer do not have the same parameters to train."""
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    own = {id(p): name for name, p in model.named_parameters() if p.requires_grad}
+    forgotten = [name for key, name in own.items() if key not in held]
+    if forgotten or held - set(own):
+        named = f": {', '.join(forgotten[:5])}{', ...' if len(forgotten) > 5 else ''}"
+        raise ValueError(
+            f"the optimizer does not hold just the model's parameters: {len(forgotten)} of "
+            f"{len(own)} are missing{named if forgotten else ''}; make it from "
+            "model.parameters(), and freeze what is not to be trained with requires_grad_(False)"
+        )
+
+
+def _check_validation(loader: Iterable[Any] | None, eval_every: int | None) -> None:
+    """Raise where the validation data could not be read again and again."""
+    if loader is None:
+        if eval_every is not None:
+            raise ValueError("eval_every needs data to evaluate on: give validation_loader=...")
+        return
+    if isinstance(loader, Iterator):
+        raise TypeError("the validation loader must be iterable more than once, not an iterator")
+    if isinstance(loader, Sized) and len(loader) == 0:
+        raise ValueError("the validation loader gives no batches")

@@ -100,10 +100,22 @@ class WindowStream:
         """Return the position after the window handed out last."""
         if not hasattr(self.loader, "state_dict"):
             raise TypeError(f"a {type(self.loader).__name__} has no state_dict to save")
-        return {"epoch": self.epoch, "batches": self.batches, "loader": self.loader.state_dict()}
+        return {
+            "size": self.size,
+            "last_window": self.last_window,
+            "epoch": self.epoch,
+            "batches": self.batches,
+            "loader": self.loader.state_dict(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a position; call it before iterating. An error changes nothing."""
+        saved, own = (state["size"], state["last_window"]), (self.size, self.last_window)
+        if saved != own:
+            raise ValueError(
+                f"it was made with windows of {saved[0]} micro-batches (last_window={saved[1]!r}), "
+                f"this run has {own[0]} ({own[1]!r})"
+            )
         epoch, batches = int(state["epoch"]), int(state["batches"])
         self.loader.load_state_dict(state["loader"])
         self.epoch, self.batches, self._restored_batches = epoch, batches, batches

@@ -62,6 +62,16 @@ def scaled_dot_product_attention(
     (1, 2, 3, 4)
     """
     if segment_ids is not None:
+        batch_and_length = (query.shape[0], query.shape[-2])
+        if (
+            query.ndim != 4
+            or segment_ids.shape != batch_and_length
+            or key.shape[2] != query.shape[2]
+        ):
+            raise ValueError(
+                f"segment_ids of shape {segment_ids.shape} are for queries and keys (B, H, T, D) "
+                f"with segment_ids (B, T), got queries {query.shape} and keys {key.shape}"
+            )
         within = segment_mask(segment_ids, is_causal=False, dtype=query.dtype)
         if attn_mask is not None and attn_mask.dtype == np.bool_:
             attn_mask = (within == 0) & attn_mask
