@@ -24,13 +24,13 @@ HELD_OUT = 0.1
 DEFAULTS = {
     "batch_size": 4,
     "grad_accum": 2,
-    "max_steps": 1100,
+    "max_steps": 1200,
     "lr": 3e-3,
     "weight_decay": 0.1,
     "warmup_steps": 50,
     "log_every": 20,
-    "eval_every": 275,
-    "save_every": 275,
+    "eval_every": 300,
+    "save_every": 300,
     "out": "runs/train_gpt",
 }
 QUICK = {
@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--init-std", type=float, default=0.06, help="of the first weights")
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--paragraphs", type=int, help="take only so many")
     parser.add_argument("--sample-length", type=int, default=300)
@@ -116,6 +117,7 @@ def main() -> None:
             num_heads=arguments.heads,
             embed_dim=arguments.width,
             dropout=arguments.dropout,
+            init_std=arguments.init_std,
         )
     )
     print(f"\nmodel: {model.num_parameters():,} parameters")

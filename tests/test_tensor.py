@@ -306,10 +306,14 @@ def test_ties_share_the_gradient_of_amax():
     assert x.grad.tolist() == [[0, 0, 0], [0.5, 0, 0.5]]
 
 
-def test_ties_of_two_tensors_share_the_gradient():
+@pytest.mark.parametrize(
+    ("function", "of_x", "of_y"),
+    [(tt.maximum, [0.5, 0, 1], [0.5, 1, 0]), (tt.minimum, [0.5, 1, 0], [0.5, 0, 1])],
+)
+def test_ties_of_two_tensors_share_the_gradient(function, of_x, of_y):
     x, y = tensor(3, requires_grad=True), tt.tensor([0.0, 2.0, 1.0]).double().requires_grad_()
-    tt.maximum(x, y).sum().backward()
-    assert (x.grad.tolist(), y.grad.tolist()) == ([0.5, 0, 1], [0.5, 1, 0])
+    function(x, y).sum().backward()
+    assert (x.grad.tolist(), y.grad.tolist()) == (of_x, of_y)
 
 
 def test_argmax_takes_one_axis():
