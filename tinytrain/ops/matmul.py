@@ -111,8 +111,7 @@ def _check_linear(x: Array, weight: Array, bias: Array | None) -> None:
         )
     if bias is not None and bias.shape != (weight.shape[0],):
         raise ValueError(f"linear needs a bias of shape ({weight.shape[0]},), got {bias.shape}")
-    dtypes = {str(a.dtype) for a in (x, weight, bias) if a is not None}
-    if len(dtypes) > 1:
+    if x.dtype != weight.dtype or (bias is not None and x.dtype != bias.dtype):
         raise TypeError(
             f"linear: input is {x.dtype}, weight is {weight.dtype}"
             + (f", bias is {bias.dtype}" if bias is not None else "")
