@@ -24,7 +24,7 @@ And in causal attention the keys after a block need no computing at all."""
 class QueryBlock(NamedTuple):
     """Consecutive queries, what they may look at, and what the backward pass needs of them.
 
-    Attributes
+    Parameters
     ----------
     queries : slice
     keys : int
