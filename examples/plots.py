@@ -23,7 +23,11 @@ def plot_losses(log: Path, picture: Path, unit: str) -> Path | None:
     records = read_log(log)
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for key, label, style in (("loss", "training", "-"), ("validation_loss", "validation", "o-")):
-        points = [(record["step"], record[key]) for record in records if key in record]
+        points = [
+            (record["step"], record[key])
+            for record in records
+            if isinstance(record.get(key), float)
+        ]
         if points:
             axes.plot(*zip(*points, strict=True), style, label=label, markersize=4)
     axes.set(xlabel="optimizer step", ylabel=f"loss ({unit})")

@@ -21,7 +21,7 @@ def trainer(out=None, model=None, **settings):
 
 def test_an_optimizer_of_another_model_is_refused():
     stranger = tt.optim.AdamW(MLP([4, 3]).parameters())
-    with pytest.raises(ValueError, match=r"2 of 2 are missing: layers\.0\.weight"):
+    with pytest.raises(ValueError, match=r"2 parameters .* does not hold them: layers\.0\.weight"):
         Trainer(MLP([4, 3]), stranger, classification_loss, DataLoader(DATA, 2), max_steps=1)
 
 
@@ -29,7 +29,7 @@ def test_an_optimizer_of_a_part_needs_the_rest_frozen():
     model = MLP([4, 5, 3])
     head = model.layers[2]
     optimizer = tt.optim.AdamW(head.parameters())
-    with pytest.raises(ValueError, match="2 of 4 are missing"):
+    with pytest.raises(ValueError, match="2 parameters of the model"):
         Trainer(model, optimizer, classification_loss, DataLoader(DATA, 2), max_steps=1)
     model.layers[0].requires_grad_(False)
     frozen = model.layers[0].weight.data.copy()
@@ -78,3 +78,31 @@ def test_changed_settings_are_named(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "lr 0.5 (was 0.01)" in said
     assert "out" not in said.split("checkpoint's:")[1].split(".")[0]
+
+
+def test_an_optimizer_with_a_parameter_outside_the_model_is_refused():
+    model = MLP([4, 3])
+    extra = tt.ones(1, requires_grad=True)
+    optimizer = tt.optim.SGD([*model.parameters(), extra])
+    with pytest.raises(ValueError, match="holds 1 parameters that are not the model's"):
+        Trainer(model, optimizer, classification_loss, DataLoader(DATA, 2), max_steps=1)
+
+
+def test_a_tuple_in_the_configuration_is_no_difference(tmp_path, capsys):
+    trainer(tmp_path, config={"betas": (0.9, 0.99)}).fit()
+    trainer(tmp_path, config={"betas": (0.9, 0.99)}).resume("auto")
+    assert "differ" not in capsys.readouterr().out
+
+
+def test_a_longer_run_than_the_schedule_is_named(tmp_path, capsys):
+    def scheduled(max_steps):
+        model = MLP([4, 3])
+        optimizer = tt.optim.AdamW(model.parameters(), lr=1e-2)
+        schedule = tt.optim.WarmupCosine(optimizer, 1, max_steps)
+        settings = {"schedule": schedule, "max_steps": max_steps, "out": tmp_path}
+        loader = DataLoader(DATA, 2)
+        return Trainer(model, optimizer, classification_loss, loader, progress=False, **settings)
+
+    scheduled(2).fit()
+    scheduled(6).resume("auto")
+    assert "the saved schedule ends at step 2 of 6" in capsys.readouterr().out

@@ -52,7 +52,7 @@ def column_sums(x: Array) -> Array:
     whole = x.shape[0] - x.shape[0] % SUM_ROWS
     total = xp.ones(x.shape[0] - whole, dtype=x.dtype) @ x[whole:]
     if whole:
-        groups = x[:whole].reshape(-1, SUM_ROWS, x.shape[1])
+        groups = x[:whole].reshape(whole // SUM_ROWS, SUM_ROWS, x.shape[1])
         total += column_sums(xp.ones(SUM_ROWS, dtype=x.dtype) @ groups)
     return total
 

@@ -50,6 +50,8 @@ class GPTConfig:
             size = getattr(self, name)
             if size < 1:
                 raise ValueError(f"a GPT needs {name} of at least 1, got {size}")
+        if self.init_std < 0:
+            raise ValueError(f"a GPT needs an init_std of at least 0, got {self.init_std}")
 
 
 class Block(nn.Module):

@@ -1,6 +1,7 @@
 """What all optimizers share: parameter groups on flat buffers, and their state."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, ClassVar
 
 from tinytrain import backend
@@ -111,7 +112,7 @@ class Optimizer:
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Raise a ValueError where a setting makes no sense."""
         for name in ("lr", "weight_decay"):
-            if not isinstance(settings[name], int | float):
+            if not isinstance(settings[name], Real):
                 raise TypeError(
                     f"{type(self).__name__}: {name} must be a number, got {settings[name]!r}"
                 )

@@ -25,6 +25,7 @@ class Run(Protocol):
     windows: WindowStream
     meter: Meter
     step: int
+    max_steps: int
     config: dict[str, Any]
 
 
@@ -101,6 +102,17 @@ def restore(run: Run, path: Path, arrays: Mapping[str, Any], state: Mapping[str,
         raise CheckpointError(f"{path} does not fit this run: {error}") from error
     run.step = step
     _tell_differences(run.config, state.get("config", {}))
+    _tell_of_short_schedule(run)
+
+
+def _tell_of_short_schedule(run: Run) -> None:
+    """Say so where a run goes on for longer than the learning rate was planned for."""
+    total = getattr(run.schedule, "total_steps", None)
+    if total is not None and total < run.max_steps:
+        print(
+            f"the saved schedule ends at step {total} of {run.max_steps}: from there on the "
+            "learning rate stays what it is then"
+        )
 
 
 def _check_architecture(here: str, there: str) -> None:
@@ -112,6 +124,8 @@ def _check_architecture(here: str, there: str) -> None:
 
 def _tell_differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> None:
     """Say which settings were changed; what is part of the state is not changed by that."""
+    if not (here and there):
+        return
     changed = [
         f"{name} {here.get(name)} (was {there.get(name)})"
         for name in sorted({*here, *there} - {"out", "resume"})

@@ -166,9 +166,9 @@ class Trainer:
             raise ValueError("save_every needs a folder: give out=...")
         self.out = None if out is None else Path(out)
         self.keep_checkpoints = keep_checkpoints
-        self.config = dict(config or {})
-        if out is not None:  # what cannot be saved is better refused now than then
-            json.dumps(self.config, allow_nan=False)
+        # What cannot be saved is better refused now than then; a tuple is compared as it is saved.
+        self.config = json.loads(json.dumps(dict(config or {}), allow_nan=False))
+        if out is not None:
             self.windows.state_dict()
         self.item_name, self.progress = item_name, progress
         self.step = 0
@@ -380,14 +380,21 @@ class Trainer:
 def _check_trained(model: Module, optimizer: Optimizer) -> None:
     """Raise where the model and the optimizer do not have the same parameters to train."""
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    own = {id(p): name for name, p in model.named_parameters() if p.requires_grad}
-    forgotten = [name for key, name in own.items() if key not in held]
-    if forgotten or held - set(own):
-        named = f": {', '.join(forgotten[:5])}{', ...' if len(forgotten) > 5 else ''}"
+    forgotten = [
+        name for name, p in model.named_parameters() if p.requires_grad and id(p) not in held
+    ]
+    if forgotten:
+        named = ", ".join(forgotten[:5]) + (", ..." if len(forgotten) > 5 else "")
         raise ValueError(
-            f"the optimizer does not hold just the model's parameters: {len(forgotten)} of "
-            f"{len(own)} are missing{named if forgotten else ''}; make it from "
-            "model.parameters(), and freeze what is not to be trained with requires_grad_(False)"
+            f"{len(forgotten)} parameters of the model are to be trained, but the optimizer does "
+            f"not hold them: {named}; make it from this model's parameters, or freeze them with "
+            "requires_grad_(False)"
+        )
+    strangers = len(held - {id(p) for p in model.parameters()})
+    if strangers:
+        raise ValueError(
+            f"the optimizer holds {strangers} parameters that are not the model's, and that a "
+            "checkpoint would lose: make them attributes of the model"
         )
 
 

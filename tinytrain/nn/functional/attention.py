@@ -62,6 +62,8 @@ def scaled_dot_product_attention(
     (1, 2, 3, 4)
     """
     if segment_ids is not None:
+        if not isinstance(segment_ids, Tensor):
+            raise TypeError("segment_ids must be a tensor: wrap them with tt.from_numpy")
         batch_and_length = (query.shape[0], query.shape[-2])
         if (
             query.ndim != 4
