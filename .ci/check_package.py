@@ -58,7 +58,9 @@ def check_contents(wheel: Path) -> None:
     name = settings["metadata"]["name"].replace("-", "_")
     if not wheel.name.startswith(f"{name}-"):
         sys.exit(f"the wheel is called {wheel.name}, not {name}-...")
-    wanted = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("tinytrain/**/*.py")}
+    kinds = ("*.py", "*.cu", "*.cuh", "*.json")
+    paths = [path for kind in kinds for path in ROOT.glob(f"tinytrain/**/{kind}")]
+    wanted = {path.relative_to(ROOT).as_posix() for path in paths}
     wanted.add("tinytrain/py.typed")
     held = set(zipfile.ZipFile(wheel).namelist())
     inside = {member for member in held if ".dist-info/" not in member}

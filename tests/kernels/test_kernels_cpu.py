@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinytrain.kernels import adamw, blocks, scatter
 from tinytrain.kernels import cpu as kernels
-from tinytrain.ops.special import erf
+from tinytrain.kernels.scatter import scatter_add_rows_simple
+from tinytrain.kernels.special import erf
 
 BLOCK = 64  # instead of 65536, so that small arrays cross boundaries
 SIZES = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 5]
@@ -16,7 +18,8 @@ SIZES = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 5]
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
-    monkeypatch.setattr(kernels, "BLOCK_ELEMENTS", BLOCK)
+    for module in (blocks, adamw):
+        monkeypatch.setattr(module, "BLOCK_ELEMENTS", BLOCK)
 
 
 def normal(*shape, dtype=np.float64, seed=0):
@@ -29,15 +32,15 @@ def normal(*shape, dtype=np.float64, seed=0):
 @given(st.integers(0, 400), st.integers(0, 200))
 def test_blocks_cover_everything_once(count, row_size):
     array = np.zeros((count, row_size))
-    kernels_blocks = list(kernels.blocks(array, row_size))
-    covered = [i for block in kernels_blocks for i in range(block.start, block.stop)]
+    slices = list(blocks.blocks(array, row_size))
+    covered = [i for block in slices for i in range(block.start, block.stop)]
     assert covered == list(range(count))
-    for block in kernels_blocks:
-        assert (block.stop - block.start) * row_size <= max(kernels.BLOCK_ELEMENTS, row_size)
+    for block in slices:
+        assert (block.stop - block.start) * row_size <= max(blocks.BLOCK_ELEMENTS, row_size)
 
 
 def test_blocks_of_rows_larger_than_a_block():
-    assert [b.start for b in kernels.blocks(np.zeros((3, 1000)), 1000)] == [0, 1, 2]
+    assert [b.start for b in blocks.blocks(np.zeros((3, 1000)), 1000)] == [0, 1, 2]
 
 
 # ---------------------------------------------------------------- sums
@@ -176,14 +179,14 @@ def test_scatter_add_rows_equals_its_simple_twin(data):
     ids = np.array(data.draw(st.lists(st.integers(0, count - 1), max_size=30)), dtype=np.int64)
     width = data.draw(st.integers(0, 3))
     rows = normal(len(ids), width, seed=data.draw(st.integers(0, 9)))
-    limit = data.draw(st.sampled_from([0, kernels.ONE_HOT_LIMIT]))  # both ways
-    expected = kernels.scatter_add_rows_simple(ids, rows, count)
-    before = kernels.ONE_HOT_LIMIT
-    kernels.ONE_HOT_LIMIT = limit
+    limit = data.draw(st.sampled_from([0, scatter.ONE_HOT_LIMIT]))  # both ways
+    expected = scatter_add_rows_simple(ids, rows, count)
+    before = scatter.ONE_HOT_LIMIT
+    scatter.ONE_HOT_LIMIT = limit
     try:
         found = kernels.scatter_add_rows(ids, rows, count)
     finally:
-        kernels.ONE_HOT_LIMIT = before
+        scatter.ONE_HOT_LIMIT = before
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
@@ -191,7 +194,7 @@ def test_scatter_add_rows_equals_its_simple_twin(data):
 @pytest.mark.parametrize("limit", [0, 1 << 20])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64])
 def test_scatter_add_rows_of_any_integers_in_float32(monkeypatch, limit, dtype):
-    monkeypatch.setattr(kernels, "ONE_HOT_LIMIT", limit)
+    monkeypatch.setattr(scatter, "ONE_HOT_LIMIT", limit)
     ids = np.array([3, 0, 0, 255, 3], dtype=dtype)
     rows = np.arange(10, dtype=np.float32).reshape(5, 2)
     found = kernels.scatter_add_rows(ids, rows, 256)
@@ -204,7 +207,7 @@ NOT_FINITE = np.array([[np.inf, 1.0], [np.nan, 2.0], [3.0, 4.0]])
 
 
 def test_scatter_add_rows_by_sorting_keeps_infinities_in_their_rows(monkeypatch):
-    monkeypatch.setattr(kernels, "ONE_HOT_LIMIT", 0)
+    monkeypatch.setattr(scatter, "ONE_HOT_LIMIT", 0)
     found = kernels.scatter_add_rows(np.array([0, 1, 2]), NOT_FINITE, 4)
     np.testing.assert_array_equal(found, [[np.inf, 1], [np.nan, 2], [3, 4], [0, 0]])
 

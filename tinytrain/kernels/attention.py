@@ -1,4 +1,4 @@
-"""Attention on raw arrays, one block of queries at a time.
+"""Attention on the CPU, one block of queries at a time; `cuda_attention` is its twin for a GPU.
 
 For one head, with queries Q (T, D), keys K (S, D), values V (S, E) and an additive mask M (T, S):
 P = softmax(scale Q K^T + M),  O = P V. Backward, with G = dL/dO:
@@ -11,9 +11,9 @@ A. Vaswani et al., "Attention Is All You Need", arXiv 1706.03762, section 3.2.1.
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from tinytrain.backend import Array, device_of, xp_of
+from tinytrain.backend import Array, xp_of
 
 QUERY_BLOCK = 64
 """Queries per block. With heads of usual width the products of a block are small enough for the
@@ -46,9 +46,8 @@ def query_blocks(q: Array, keys: int, is_causal: bool) -> Iterator[QueryBlock]:
     """Cut the queries (B, H, T, D) into blocks with memory for their results."""
     xp = xp_of(q)
     batch, heads, queries, _ = q.shape
-    step = QUERY_BLOCK if device_of(q) == "cpu" else max(queries, 1)
-    for start in range(0, queries, step):
-        end = min(start + step, queries)
+    for start in range(0, queries, QUERY_BLOCK):
+        end = min(start + QUERY_BLOCK, queries)
         visible = min(end, keys) if is_causal else keys
         yield QueryBlock(
             slice(start, end),
@@ -64,8 +63,8 @@ def attend(
     is_causal: bool,
     scale: float,
     out: Array,
-) -> list[QueryBlock]:
-    """Write the attention output to `out`, and return what the backward pass needs.
+) -> Any:
+    """Write the attention output to `out`, and return what the backward pass needs: the blocks.
 
     Scores are kept with keys down and queries across, because reducing over an axis that is not
     the last one is several times faster. They are normalised last, on the output, which is smaller.
@@ -123,7 +122,7 @@ def attend_backward(
     gradient: Array,
     inputs: tuple[Array, Array, Array],
     output: Array,
-    blocks: list[QueryBlock],
+    kept: Any,
     scale: float,
     into: tuple[Array, Array, Array],
     scores_gradient: Array | None = None,
@@ -135,7 +134,7 @@ def attend_backward(
     gradient, output : array (B, H, T, E)
     inputs, into : tuple of array
         q, k and v, and where their gradients are added: zeros at first.
-    blocks : list of QueryBlock
+    kept : list of QueryBlock
         What `attend` returned.
     scale : float
     scores_gradient : array (B, H, T, S), optional
@@ -143,7 +142,7 @@ def attend_backward(
     """
     (q, k, v), (dq, dk, dv) = inputs, into
     xp = xp_of(gradient, q, k, v)
-    for block in blocks:
+    for block in kept:
         t, keys = block.queries, block.keys
         ds = xp.empty(block.exponentials.shape[1:], dtype=q.dtype)  # (H, keys, queries)
         for b in range(q.shape[0]):

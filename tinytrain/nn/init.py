@@ -13,10 +13,15 @@ from tinytrain.ops.promotion import is_float
 from tinytrain.tensor import Tensor
 
 
-def _fill(tensor: Tensor, values: "np.ndarray") -> Tensor:
+def _check_float(tensor: Tensor) -> None:
     if not is_float(tensor.dtype):
         raise TypeError(f"initial values need a floating-point tensor, got {tensor.dtype}")
-    tensor.data[...] = backend.to_device(np.asarray(values).astype(tensor.dtype))
+
+
+def _fill(tensor: Tensor, values: "np.ndarray") -> Tensor:
+    _check_float(tensor)
+    converted = np.asarray(values).astype(tensor.dtype)  # host: random numbers are drawn there
+    tensor.data[...] = backend.bring_beside(converted, tensor.data)
     return tensor
 
 
@@ -59,7 +64,9 @@ def constant_(tensor: Tensor, value: float) -> Tensor:
     >>> constant_(tt.zeros(2), 7.0)
     tensor([7., 7.], dtype=float32, device=cpu)
     """
-    return _fill(tensor, np.asarray(value))
+    _check_float(tensor)
+    tensor.data[...] = value
+    return tensor
 
 
 def kaiming_uniform_(tensor: Tensor, a: float = 0.0, generator: Generator | None = None) -> Tensor:

@@ -220,8 +220,8 @@ class Module:
 
         Parameters
         ----------
-        target : {"cpu", "cuda"} or a floating-point dtype
-            ``"cuda"`` needs `tinytrain.set_device` to have chosen it.
+        target : {"cpu", "cuda", "mock"} or a floating-point dtype
+            A GPU needs `tinytrain.set_device` to have chosen it.
 
         Raises
         ------
@@ -323,9 +323,9 @@ def _hides_modules(value: Any) -> bool:
 def _converter(target: DTypeLike) -> Callable[[Any], Any]:
     if target == "cpu":
         return backend.to_host
-    if target == "cuda":
-        if backend.get_device() != "cuda":
-            raise RuntimeError("to('cuda') needs tt.set_device('cuda') first")
+    if target in ("cuda", "mock"):
+        if backend.get_device() != target:
+            raise RuntimeError(f"to({target!r}) needs tt.set_device({target!r}) first")
         return backend.to_device
     try:
         dtype = None if target is None else np.dtype(target)  # to NumPy, None means float64

@@ -69,7 +69,7 @@ def load(
         raise RuntimeError(f"cannot load the state into {owner}:{listed}")
     for name, tensor in own.items():
         if name in state_dict:
-            tensor.data[...] = backend.to_device(_array_of(state_dict[name]))
+            tensor.data[...] = backend.bring_beside(_array_of(state_dict[name]), tensor.data)
     return IncompatibleKeys(missing, unexpected)
 
 

@@ -1,12 +1,9 @@
 """The GELU activation in its two forms."""
 
-import math
-
 from tinytrain.autograd import Function
-from tinytrain.backend import Array, xp_of
-from tinytrain.kernels import cpu as kernels
+from tinytrain.backend import Array
+from tinytrain.kernels import kernels_for
 from tinytrain.ops.promotion import is_float
-from tinytrain.ops.special import erf
 
 
 class GELU(Function):
@@ -31,7 +28,8 @@ class GELU(Function):
         if not is_float(x.dtype):
             raise TypeError(f"gelu needs a floating-point tensor, got {x.dtype}")
         flat = x.reshape(-1)
-        compute = kernels.gelu_tanh if self.approximate == "tanh" else _gelu_exact
+        kernels = kernels_for(x)
+        compute = kernels.gelu_tanh if self.approximate == "tanh" else kernels.gelu_exact
         z, slope = compute(flat, any(self.needs))
         self.save(slope)
         return z.reshape(x.shape)
@@ -40,18 +38,3 @@ class GELU(Function):
         """Multiply by the slope."""
         (slope,) = self.saved
         return gradient * slope.reshape(gradient.shape)
-
-
-def _gelu_exact(x: Array, with_slope: bool) -> tuple[Array, Array | None]:
-    """Compute x Phi(x) and its slope, block by block."""
-    xp = xp_of(x)
-    z = xp.empty_like(x)
-    slope = xp.empty_like(x) if with_slope else None
-    for block in kernels.blocks(x):
-        part = x[block]
-        below = 0.5 * (1 + erf(part * math.sqrt(0.5)))  # Phi
-        z[block] = part * below
-        if slope is not None:
-            density = xp.exp(-0.5 * part * part) / math.sqrt(2 * math.pi)
-            slope[block] = below + part * density
-    return z, slope

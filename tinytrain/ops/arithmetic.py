@@ -116,7 +116,7 @@ class Pow(Function):
     @staticmethod
     def _exponent_gradient(gradient: Array, x: Operand, y: Array, z: Array) -> Array:
         xp = xp_of(gradient)
-        base = xp.asarray(x, dtype=z.dtype)
+        base = x if hasattr(x, "dtype") else xp.full((), x, dtype=z.dtype)
         flat = (base == 0) & (y >= 0)
         with np.errstate(divide="ignore", invalid="ignore"):  # log 0 where flat is not used
             slope = z * xp.log(base)

@@ -1,6 +1,7 @@
 """Scaled dot-product attention as one operation, and the same on packed queries, keys and values.
 
-The formulas and the loops are in `tinytrain.kernels.attention`.
+The formulas and the loops are in `tinytrain.kernels.attention`, and those for a GPU in
+`tinytrain.kernels.cuda_attention`.
 """
 
 import math
@@ -9,7 +10,7 @@ import numpy as np
 
 from tinytrain.autograd import Function, unbroadcast
 from tinytrain.backend import Array, xp_of
-from tinytrain.kernels.attention import attend, attend_backward
+from tinytrain.kernels import kernels_for
 from tinytrain.ops.promotion import check_broadcast, is_float, plain_number
 
 
@@ -49,20 +50,23 @@ class ScaledDotProductAttention(Function):
             combined = additive_mask(mask, scores_shape, q.dtype)
             combined = self._four_axes(combined)
         out = xp.empty((*q4.shape[:3], v.shape[-1]), dtype=q.dtype)
-        blocks = attend((q4, k4, v4), combined, self.is_causal, self.factor, out)
-        self.save((q4, k4, v4), out, blocks)
+        inputs = (q4, k4, v4)
+        kept = kernels_for(q).attend(inputs, combined, self.is_causal, self.factor, out)
+        self.save(inputs, out, kept)
         self.input_shapes = (q.shape, k.shape, v.shape, None if mask is None else mask.shape)
         return out.reshape(*self.lead, *out.shape[-2:])
 
     def backward(self, gradient: Array) -> tuple[Array | None, ...]:
         """Differentiate, and sum over the axes that were broadcast."""
-        inputs, out, blocks = self.saved
+        inputs, out, kept = self.saved
         xp = xp_of(gradient)
         dq, dk, dv = (xp.zeros(x.shape, dtype=x.dtype) for x in inputs)
         scores = (*inputs[0].shape[:3], inputs[1].shape[2])
         ds = xp.zeros(scores, dtype=gradient.dtype) if self.needs[3] else None
         gradient = gradient.reshape(out.shape)
-        attend_backward(gradient, inputs, out, blocks, self.factor, (dq, dk, dv), ds)
+        kernels_for(gradient).attend_backward(
+            gradient, inputs, out, kept, self.factor, (dq, dk, dv), ds
+        )
         return tuple(
             unbroadcast(found.reshape(*self.lead, *found.shape[-2:]), shape) if needed else None
             for found, shape, needed in zip(
@@ -121,18 +125,19 @@ class PackedSelfAttention(Function):
         q, k, v = self._heads(qkv, 3)
         self.scale = 1 / math.sqrt(q.shape[-1])
         out = xp.empty((batch, length, width // 3), dtype=qkv.dtype)
-        blocks = attend((q, k, v), mask, self.is_causal, self.scale, self._heads(out, 1)[0])
-        self.save(qkv, out, blocks)
+        (heads_out,) = self._heads(out, 1)
+        kept = kernels_for(qkv).attend((q, k, v), mask, self.is_causal, self.scale, heads_out)
+        self.save(qkv, out, kept)
         return out
 
     def backward(self, gradient: Array) -> tuple[Array, None]:
         """Write the gradients of q, k and v side by side into one array."""
-        qkv, out, blocks = self.saved
+        qkv, out, kept = self.saved
         dqkv = xp_of(qkv).zeros(qkv.shape, dtype=qkv.dtype)
         q, k, v = self._heads(qkv, 3)
         dq, dk, dv = self._heads(dqkv, 3)
         (g,), (o,) = self._heads(gradient, 1), self._heads(out, 1)
-        attend_backward(g, (q, k, v), o, blocks, self.scale, (dq, dk, dv))
+        kernels_for(qkv).attend_backward(g, (q, k, v), o, kept, self.scale, (dq, dk, dv))
         return dqkv, None
 
     def _heads(self, x: Array, parts: int) -> list[Array]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, xp_of
+from tinytrain.kernels import kernels_for
 from tinytrain.ops.promotion import as_float, is_float, plain_number
 
 
@@ -185,6 +186,8 @@ class Cast(Function):
 class Copy(Function):
     """z = x in memory of its own;  dL/dx = g."""
 
+    rearranges = True
+
     def forward(self, x: Array) -> Array:
         """Copy."""
         return x.copy()
@@ -197,20 +200,27 @@ class Copy(Function):
 class Dropout(Function):
     """z = x m / (1 - p), where each element of m is 0 with probability p, else 1.
 
+    The mask m is made where x is, from a key of two integers (`tinytrain.kernels.philox`): the same
+    key gives the same mask on every device.
+
     References
     ----------
     N. Srivastava et al., "Dropout", JMLR 15 (2014), section 4; scaling in training rather than in
     evaluation is the "inverted" form.
     """
 
-    def __init__(self, probability: float, keep: Array) -> None:
-        self.scale = 0.0 if probability == 1 else 1 / (1 - plain_number(probability))
-        self.keep = keep  # boolean, drawn by the caller
+    def __init__(self, probability: float, key: tuple[int, int]) -> None:
+        self.probability = plain_number(probability)
+        self.scale = 0.0 if probability == 1 else 1 / (1 - self.probability)
+        self.key = key
 
     def forward(self, x: Array) -> Array:
         """Zero the dropped elements and scale up the others."""
-        return x * self.keep * self.scale
+        keep = kernels_for(x).keep_mask(x, self.probability, self.key)
+        self.save(keep)
+        return x * keep * self.scale
 
     def backward(self, gradient: Array) -> Array:
         """Pass the gradient through the same mask and scale."""
-        return gradient * self.keep * self.scale
+        (keep,) = self.saved
+        return gradient * keep * self.scale

@@ -1,17 +1,55 @@
 """Taking elements out of an array by position, and putting gradients back there."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tinytrain.autograd import Function
-from tinytrain.backend import Array, is_array, to_host, xp_of
-from tinytrain.kernels import cpu as kernels
+from tinytrain.autograd import Function, describe
+from tinytrain.backend import REMEDY, Array, device_of, is_array, to_host, xp_of
+from tinytrain.kernels import kernels_for
 from tinytrain.ops.reduce import normalize_axis
 
 
-def check_range(ids: Array, size: int, what: str) -> None:
+def extremes_of(host: Array) -> tuple[int, ...]:
+    """Return the two smallest and the two largest values of an integer array in host memory.
+
+    They are written down when ids cross to a GPU, which could not be asked without waiting for it.
+    Two at each end, because one value may not count: the one that stands for "ignore this".
+
+    Examples
+    --------
+    >>> extremes_of(np.array([3, -100, 0, 7, -100]))
+    (-100, 0, 3, 7)
+    """
+    if not host.size:
+        return ()
+    ends = host.min(), host.max()
+    between = host[(host != ends[0]) & (host != ends[1])]
+    found = {*ends, between.min(), between.max()} if between.size else {*ends}
+    return tuple(sorted(map(int, found)))
+
+
+def check_range(
+    ids: Array,
+    size: int,
+    what: str,
+    extremes: tuple[int, ...] | None = None,
+    ignored: int | None = None,
+) -> None:
     """Raise where an integer lies outside 0 .. size - 1: a GPU would wrap it around silently.
+
+    Parameters
+    ----------
+    ids : integer array
+    size : int
+    what : str
+        What an integer is, for messages.
+    extremes : tuple of int, optional
+        What `extremes_of` said of an array that held all these values. If they are in range, the
+        array is not looked at, which on a GPU would mean waiting.
+    ignored : int, optional
+        A value that may stand anywhere.
 
     Raises
     ------
@@ -29,15 +67,67 @@ def check_range(ids: Array, size: int, what: str) -> None:
     """
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{what}s must be integers, got {ids.dtype}")
-    if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= size):
-        host = to_host(ids)
-        first = np.argwhere((host < 0) | (host >= size))[0]
-        where = tuple(int(i) for i in first)
+    if not ids.size:
+        return
+    if extremes is not None:
+        fine = all(0 <= value < size for value in extremes if value != ignored)
+    else:
+        on_host = device_of(ids) == "cpu"
+        fine = on_host and int(ids.min()) >= 0 and int(ids.max()) < size
+    if fine:
+        return
+    host = to_host(ids)
+    outside = (host < 0) | (host >= size)
+    if ignored is not None:
+        outside &= host != ignored
+    if outside.any():
+        where = tuple(int(i) for i in np.argwhere(outside)[0])  # host: fetched above
         raise IndexError(f"{what} {host[where]} at position {where} is outside 0 to {size - 1}")
+
+
+def check_index(
+    parts: Sequence[Any], extremes: Sequence[tuple[int, ...] | None], shape: tuple[int, ...]
+) -> None:
+    """Hold the integer arrays of an index against the shape, since a GPU would not.
+
+    Parameters
+    ----------
+    parts : sequence
+        The index: integers, slices, None, ... and arrays.
+    extremes : sequence
+        Of each part, what `extremes_of` said of it, where that is known.
+
+    Raises
+    ------
+    IndexError
+        An integer is outside -size .. size - 1 of its axis.
+    """
+    axis = 0
+    for position, part in enumerate(parts):
+        if part is Ellipsis:
+            axis = len(shape) - sum(map(_axes_covered, parts[position + 1 :]))
+        elif is_array(part) and part.dtype != np.bool_ and part.size:
+            found = extremes[position] or extremes_of(to_host(part))
+            size = shape[axis] if axis < len(shape) else 0
+            if found[0] < -size or found[-1] >= size:
+                raise IndexError(
+                    f"an index array with values from {found[0]} to {found[-1]} does not fit axis "
+                    f"{axis} of size {size} (shape {shape})"
+                )
+        axis += _axes_covered(part)
+
+
+def _axes_covered(part: Any) -> int:
+    """Return how many axes a part of an index stands for."""
+    if part is None or part is Ellipsis:
+        return 0
+    return part.ndim if is_array(part) and part.dtype == np.bool_ else 1
 
 
 class Index(Function):
     """z = x[index], with integers, slices, None, ..., integer arrays and boolean masks."""
+
+    rearranges = True
 
     def __init__(self, index: Any) -> None:
         self.index = index if isinstance(index, tuple) else (index,)
@@ -45,7 +135,12 @@ class Index(Function):
     def forward(self, x: Array) -> Array:
         """Take: a view where the index holds no array."""
         self.save(x.shape)
-        xp_of(x, *(part for part in self.index if is_array(part)))
+        for part in self.index:
+            if is_array(part) and type(part) is not type(x):
+                raise RuntimeError(
+                    f"{self.name}: the arguments are on different devices: x is {describe(x)}, "
+                    f"the index is {describe(part)}; {REMEDY}"
+                )
         return x[self.index]
 
     def backward(self, gradient: Array) -> Array:
@@ -62,15 +157,20 @@ class Index(Function):
 
 
 class TakeAlong(Function):
-    """z[..., i, ...] = x[..., positions[..., i, ...], ...] along one axis."""
+    """z[..., i, ...] = x[..., positions[..., i, ...], ...] along one axis.
 
-    def __init__(self, positions: Array, axis: int) -> None:
-        self.positions, self.axis = positions, axis
+    `extremes` is what `extremes_of` said of the positions, if it is known.
+    """
+
+    def __init__(
+        self, positions: Array, axis: int, extremes: tuple[int, ...] | None = None
+    ) -> None:
+        self.positions, self.axis, self.extremes = positions, axis, extremes
 
     def forward(self, x: Array) -> Array:
         """Take one element per position."""
         self.axis = normalize_axis(self.axis, x.ndim)
-        check_range(self.positions, x.shape[self.axis], "index")
+        check_range(self.positions, x.shape[self.axis], "index", self.extremes)
         self.save(x.shape)
         return xp_of(x, self.positions).take_along_axis(x, self.positions, axis=self.axis)
 
@@ -79,7 +179,7 @@ class TakeAlong(Function):
         (shape,) = self.saved
         xp = xp_of(gradient)
         full = xp.zeros(shape, dtype=gradient.dtype)
-        grid = list(xp.indices(self.positions.shape, sparse=True))
+        grid = list(xp.ix_(*map(xp.arange, self.positions.shape)))
         grid[self.axis] = self.positions
         xp.add.at(full, tuple(grid), gradient)
         return full
@@ -88,15 +188,19 @@ class TakeAlong(Function):
 class Embedding(Function):
     """z = weight[ids]: one row of the table for each id.
 
-    The gradient of a row is the sum of the gradients of all places where its id stands.
+    The gradient of a row is the sum of the gradients of all places where its id stands. `extremes`
+    is what `extremes_of` said of the ids, if it is known.
     """
+
+    def __init__(self, extremes: tuple[int, ...] | None = None) -> None:
+        self.extremes = extremes
 
     def forward(self, ids: Array, weight: Array) -> Array:
         """Look the rows up; ids are checked, for a GPU would wrap a wrong one around."""
         xp = xp_of(weight, ids)
         if weight.ndim != 2:
             raise ValueError(f"embedding needs a weight of shape (V, D), got {weight.shape}")
-        check_range(ids, weight.shape[0], "embedding id")
+        check_range(ids, weight.shape[0], "embedding id", self.extremes)
         self.save(ids, weight.shape[0])
         return xp.take(weight, ids, axis=0)
 
@@ -104,4 +208,4 @@ class Embedding(Function):
         """Add up the gradient rows by id."""
         ids, count = self.saved
         rows = gradient.reshape(ids.size, gradient.shape[-1])
-        return None, kernels.scatter_add_rows(ids.reshape(-1), rows, count)
+        return None, kernels_for(rows).scatter_add_rows(ids.reshape(-1), rows, count)

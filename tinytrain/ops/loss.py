@@ -4,7 +4,7 @@ import numpy as np
 
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, xp_of
-from tinytrain.kernels import cpu as kernels
+from tinytrain.kernels import kernels_for
 from tinytrain.ops.index import check_range
 from tinytrain.ops.promotion import is_float, plain_number
 
@@ -41,32 +41,29 @@ class CrossEntropy(Function):
     """
 
     def __init__(
-        self, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+        self,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+        extremes: tuple[int, ...] | None = None,
     ) -> None:
         check_reduction(reduction)
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing must lie in 0 to 1, got {label_smoothing}")
         self.ignore_index, self.reduction = ignore_index, reduction
         self.label_smoothing = plain_number(label_smoothing)
+        self.extremes = extremes  # what `extremes_of` said of the targets, if it is known
 
     def forward(self, logits: Array, targets: Array) -> Array:
-        """Compute softmax once; its probabilities are also what the gradient needs."""
-        xp = xp_of(logits, targets)
+        """Compute each row's loss, and with it the slope that `backward` multiplies by."""
+        xp_of(logits, targets)
         self._check(logits, targets)
         counted = targets != self.ignore_index
-        safe = xp.where(counted, targets, targets.dtype.type(0))
-        check_range(safe, logits.shape[1], "target class")
-        rows = xp.arange(len(targets))
-        probabilities, maxima, sums = kernels.softmax_rows(xp.ascontiguousarray(logits))
-        with np.errstate(divide="ignore", invalid="ignore"):  # a row of -inf has the loss NaN
-            log_sums = xp.log(sums)
-            losses = log_sums - (logits[rows, safe] - maxima)
-            if self.label_smoothing:
-                mean = kernels.row_sums(logits - maxima[:, None]) / logits.shape[1]
-                losses *= 1 - self.label_smoothing
-                losses += self.label_smoothing * (log_sums - mean)
-        losses = xp.where(counted, losses, losses.dtype.type(0))
-        self.save(probabilities, safe, counted)
+        check_range(targets, logits.shape[1], "target class", self.extremes, self.ignore_index)
+        losses, slope = kernels_for(logits).cross_entropy(
+            logits, targets, self.ignore_index, self.label_smoothing
+        )
+        self.save(slope, counted)
         if self.reduction == "none":
             return losses
         total = losses.sum()
@@ -77,18 +74,13 @@ class CrossEntropy(Function):
             return total / self.divisor
 
     def backward(self, gradient: Array) -> tuple[Array, None]:
-        """Subtract the target distribution from the probabilities."""
-        probabilities, targets, counted = self.saved
-        xp = xp_of(probabilities)
+        """Multiply each row's slope by its gradient, which is 0 for a row that does not count."""
+        slope, counted = self.saved
         if self.reduction == "mean":
             with np.errstate(divide="ignore", invalid="ignore"):
                 gradient = gradient / self.divisor
-        per_row = xp.where(counted, gradient, probabilities.dtype.type(0))  # (N,)
-        dlogits = probabilities * per_row[:, None]
-        dlogits[xp.arange(len(targets)), targets] -= (1 - self.label_smoothing) * per_row
-        if self.label_smoothing:
-            dlogits -= (self.label_smoothing / dlogits.shape[1]) * per_row[:, None]
-        return dlogits, None
+        per_row = xp_of(slope).where(counted, gradient, slope.dtype.type(0))  # (N,)
+        return slope * per_row[:, None], None
 
     @staticmethod
     def _check(logits: Array, targets: Array) -> None:

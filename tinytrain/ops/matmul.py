@@ -2,7 +2,7 @@
 
 from tinytrain.autograd import Function, describe, unbroadcast
 from tinytrain.backend import Array, xp_of
-from tinytrain.kernels import cpu as kernels
+from tinytrain.kernels import kernels_for
 from tinytrain.ops.promotion import check_broadcast
 
 
@@ -94,7 +94,7 @@ class Linear(Function):
         return (
             xp.matmul(g, weight).reshape(shape) if self.needs[0] else None,
             xp.matmul(g.T, rows) if self.needs[1] else None,
-            kernels.column_sums(g) if self.needs[2] else None,
+            kernels_for(g).column_sums(g) if self.needs[2] else None,
         )
 
 

@@ -4,7 +4,7 @@ import math
 
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, xp_of
-from tinytrain.kernels import cpu as kernels
+from tinytrain.kernels import kernels_for
 from tinytrain.ops.promotion import is_float
 
 
@@ -31,7 +31,7 @@ class LayerNorm(Function):
         xp_of(x, weight, bias)
         width = math.prod(shape)
         rows = x.reshape(-1, width)
-        y, normalized, inverse_std = kernels.layer_norm(
+        y, normalized, inverse_std = kernels_for(x).layer_norm(
             rows,
             None if weight is None else weight.reshape(width),
             None if bias is None else bias.reshape(width),
@@ -44,7 +44,7 @@ class LayerNorm(Function):
         """Differentiate through mean and variance."""
         normalized, inverse_std, weight = self.saved
         width = normalized.shape[1]
-        dx, dweight, dbias = kernels.layer_norm_backward(
+        dx, dweight, dbias = kernels_for(gradient).layer_norm_backward(
             gradient.reshape(-1, width),
             normalized,
             inverse_std,
@@ -93,9 +93,10 @@ class BatchNorm(Function):
                     "batch_norm in training needs more than one value per channel, got input shape "
                     f"{x.shape}: use a larger batch, drop_last=True, or eval()"
                 )
-            self.mean = kernels.column_sums(rows) / self.count
+            column_sums = kernels_for(x).column_sums
+            self.mean = column_sums(rows) / self.count
             centered = rows - self.mean
-            self.variance = kernels.column_sums(centered * centered) / self.count
+            self.variance = column_sums(centered * centered) / self.count
         else:
             self.mean, self.variance = self.statistics
             centered = rows - self.mean
@@ -111,8 +112,9 @@ class BatchNorm(Function):
         """Differentiate through the batch statistics, or around the given ones."""
         normalized, inverse_std, weight = self.saved
         g = _channels_last(gradient)
-        dbias = kernels.column_sums(g)
-        dweight = kernels.column_sums(g * normalized)
+        column_sums = kernels_for(g).column_sums
+        dbias = column_sums(g)
+        dweight = column_sums(g * normalized)
         dx = None
         if self.needs[0]:
             dx = g

@@ -46,7 +46,7 @@ def plain_number(value: Any) -> Any:
     >>> type(plain_number(np.float64(2.0))).__name__
     'float'
     """
-    return value.item() if isinstance(value, np.generic) else value
+    return value.item() if isinstance(value, np.generic) else value  # host: a number, no array
 
 
 def result_dtype(x: Array, y: Array) -> Any:

@@ -63,7 +63,7 @@ class Where(Function):
         self.save(condition)
         xp = xp_of(condition, x, y)
         if not hasattr(x, "dtype") and not hasattr(y, "dtype"):
-            x = xp.asarray(x, dtype=_dtype_of_numbers(x, y))
+            x = xp.full((), x, dtype=_dtype_of_numbers(x, y))
         return xp.where(condition, x, y)
 
     def backward(self, gradient: Array) -> tuple[None, Array, Array]:

@@ -14,6 +14,8 @@ from tinytrain.ops.reduce import normalize_axis
 class Reshape(Function):
     """z = the elements of x in another shape; one size may be -1 and is then worked out."""
 
+    rearranges = True
+
     def __init__(self, shape: Sequence[int]) -> None:
         self.shape = tuple(operator.index(size) for size in shape)
 
@@ -34,6 +36,8 @@ class Reshape(Function):
 
 class Permute(Function):
     """z = x with its axes in another order: axis i of z is axis order[i] of x."""
+
+    rearranges = True
 
     def __init__(self, order: Sequence[int]) -> None:
         self.order = tuple(order)
@@ -57,6 +61,7 @@ class Expand(Function):
     """z = x broadcast to a larger shape; -1 keeps a size. The gradient is summed back."""
 
     broadcasts = True
+    rearranges = True
 
     def __init__(self, shape: Sequence[int]) -> None:
         self.shape = tuple(shape)

@@ -4,7 +4,7 @@ import numpy as np
 
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, as_array, xp_of
-from tinytrain.kernels import cpu as kernels
+from tinytrain.kernels import kernels_for
 from tinytrain.ops.promotion import as_float
 from tinytrain.ops.reduce import Axes, Reduction, normalize_axis
 
@@ -40,7 +40,7 @@ class Softmax(AlongLastAxis):
 
     def forward(self, x: Array) -> Array:
         """Normalise the exponentials; the row's maximum is subtracted first, so none overflows."""
-        probabilities, _, _ = kernels.softmax_rows(self.to_rows(as_float(x)))
+        probabilities, _, _ = kernels_for(x).softmax_rows(self.to_rows(as_float(x)))
         self.save(probabilities)
         return self.from_rows(probabilities, x.ndim)
 
@@ -48,7 +48,7 @@ class Softmax(AlongLastAxis):
         """Subtract the mean gradient under the distribution."""
         (p,) = self.saved
         g = self.to_rows(gradient)
-        mean = kernels.row_sums(g * p)[:, None]
+        mean = kernels_for(g).row_sums(g * p)[:, None]
         return self.from_rows(p * (g - mean), gradient.ndim)
 
 
@@ -58,7 +58,7 @@ class LogSoftmax(AlongLastAxis):
     def forward(self, x: Array) -> Array:
         """Subtract the maximum before the logarithm: subtracting both at once would lose digits."""
         rows = self.to_rows(as_float(x))
-        probabilities, maxima, sums = kernels.softmax_rows(rows)
+        probabilities, maxima, sums = kernels_for(x).softmax_rows(rows)
         self.save(probabilities)
         z = rows - maxima[:, None]
         with np.errstate(divide="ignore"):
@@ -69,7 +69,7 @@ class LogSoftmax(AlongLastAxis):
         """Take away each row's gradient in proportion to the probabilities."""
         (p,) = self.saved
         g = self.to_rows(gradient)
-        return self.from_rows(g - p * kernels.row_sums(g)[:, None], gradient.ndim)
+        return self.from_rows(g - p * kernels_for(g).row_sums(g)[:, None], gradient.ndim)
 
 
 class LogSumExp(Reduction):

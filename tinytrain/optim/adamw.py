@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinytrain.backend import Array
-from tinytrain.kernels import cpu as kernels
+from tinytrain.kernels import kernels_for
 from tinytrain.optim.optimizer import Optimizer, Parameters
 
 
@@ -77,7 +77,7 @@ class AdamW(Optimizer):
     ) -> None:
         """Make one step on a stretch of parameters."""
         beta1, beta2 = settings["betas"]
-        kernels.adamw(
+        kernels_for(parameter).adamw(
             parameter,
             gradient,
             state["exp_avg"],

@@ -97,8 +97,8 @@ def clip_grad_norm_(
         raise ValueError(f"max_norm must be from 0, got {max_norm}")
     listed = _listed(parameters)
     norm = gradient_norm(listed, norm_type)
-    if error_if_nonfinite and not math.isfinite(norm.item()):
-        raise RuntimeError(f"the gradients' norm is {norm.item()}: they cannot be clipped")
+    if error_if_nonfinite and not math.isfinite(norm.cpu().item()):
+        raise RuntimeError(f"the gradients' norm is {norm.cpu().item()}: they cannot be clipped")
     xp = backend.xp_of(norm.data)
     factor = xp.minimum(max_norm / (norm.data + 1e-6), norm.dtype.type(1))
     for array in gradient_arrays(listed):

@@ -265,7 +265,7 @@ class Optimizer:
         group.steps[position] = int(saved["step"])
         for name in {*group.state, *saved} - {"step"}:
             piece = group.flat.piece(group.state_array(name), position)
-            piece[...] = backend.to_device(array_of(saved[name])) if name in saved else 0
+            piece[...] = backend.bring_beside(array_of(saved[name]), piece) if name in saved else 0
 
     def __repr__(self) -> str:
         lines = []

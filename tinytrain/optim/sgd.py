@@ -86,15 +86,17 @@ class SGD(Optimizer):
         step: int,
     ) -> None:
         """Make one step on a stretch of parameters."""
-        momentum = settings["momentum"]
-        if settings["weight_decay"]:
-            gradient = gradient + settings["weight_decay"] * parameter
+        # A NumPy number, as a schedule may give, would turn float32 into float64.
+        names = ("lr", "momentum", "dampening", "weight_decay")
+        lr, momentum, dampening, weight_decay = (float(settings[name]) for name in names)
+        if weight_decay:
+            gradient = gradient + weight_decay * parameter
         if momentum:
             buffer = state["momentum_buffer"]
             if step == 1:
                 buffer[...] = gradient
             else:
                 buffer *= momentum
-                buffer += (1 - settings["dampening"]) * gradient
+                buffer += (1 - dampening) * gradient
             gradient = gradient + momentum * buffer if settings["nesterov"] else buffer
-        parameter -= settings["lr"] * gradient
+        parameter -= lr * gradient

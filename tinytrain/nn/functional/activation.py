@@ -2,9 +2,6 @@
 
 import math
 
-import numpy as np
-
-from tinytrain import backend
 from tinytrain.generator import Generator, default_generator
 from tinytrain.ops.activation import GELU
 from tinytrain.ops.elementwise import Dropout, ReLU, Sigmoid, Tanh
@@ -157,7 +154,8 @@ def dropout(
     training : bool
         Without it the input is returned.
     generator : Generator, optional
-        The source of the mask; the default one otherwise.
+        The source of the mask's key, which takes 128 bits of it at each call; the default one
+        otherwise. The same bits give the same mask on every device.
 
     Returns
     -------
@@ -188,7 +186,6 @@ def dropout(
         raise TypeError(f"dropout needs a floating-point tensor, got {input.dtype}")
     if not training or p == 0:
         return input
-    source = (generator or default_generator()).numpy
-    drawn = np.asarray(source.random(input.shape, dtype=np.float32))
-    keep = backend.xp_of(input.data).asarray(drawn >= p)
-    return apply(Dropout(p, keep), input)
+    words = (generator or default_generator()).raw32(4).tolist()  # host: a generator is there
+    key = (words[1] << 32 | words[0], words[3] << 32 | words[2])
+    return apply(Dropout(p, key), input)

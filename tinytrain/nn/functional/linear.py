@@ -73,7 +73,7 @@ def embedding(input: Tensor, weight: Tensor) -> Tensor:
     tensor([[2.],
             [2.]], dtype=float32, device=cpu)
     """
-    return apply(Embedding(), input, weight)
+    return apply(Embedding(getattr(input, "extremes", None)), input, weight)
 
 
 def embedding_simple(input: Tensor, weight: Tensor) -> Tensor:

@@ -50,7 +50,8 @@ def cross_entropy(
     >>> cross_entropy(tt.zeros(2, 4), tt.tensor([0, 3]))  # log 4
     tensor(1.3862944, dtype=float32, device=cpu)
     """
-    operation = CrossEntropy(ignore_index, reduction, label_smoothing)
+    known = getattr(target, "extremes", None)
+    operation = CrossEntropy(ignore_index, reduction, label_smoothing, known)
     if input.ndim == 2:
         return apply(operation, input, target)
     expected = (*input.shape[:1], *input.shape[2:]) if input.ndim > 1 else ()
