@@ -16,7 +16,7 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, ClassVar, ParamSpec, TypeAlias, TypeVar
 
-from tinytrain.backend import Array, as_array, device_of, xp_of
+from tinytrain.backend import REMEDY, Array, as_array, device_of, xp_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -99,10 +99,14 @@ class Function:
         by this base class; for other operations a gradient of another shape is an error.
     differentiable : bool
         False for comparisons and the like: their outputs never require gradients.
+    rearranges : bool
+        True where the output holds values of the first input only: what is known about their range
+        stays known.
     """
 
     broadcasts: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
+    rearranges: ClassVar[bool] = False
 
     needs: Sequence[bool] = ()
     saved: tuple[Any, ...] = ()
@@ -127,9 +131,26 @@ class Function:
         try:
             output = self.forward(*inputs)
         except Exception as error:
+            if problem := self._devices_differ(inputs):
+                raise RuntimeError(problem) from error
             error.add_note(f"in operation {self.name}({', '.join(map(describe, inputs))})")
             raise
         return as_array(output)
+
+    def _devices_differ(self, inputs: Sequence[Any]) -> str | None:
+        """Say so if the arrays live on different devices. Asked once something went wrong: mixed
+        devices always do, and to ask before every operation would cost all of them time.
+        """
+        arrays = {i: value for i, value in enumerate(inputs) if hasattr(value, "shape")}
+        if len({device_of(array) for array in arrays.values()}) < 2:
+            return None
+        named = (f"{self._argument_name(i)} is {describe(array)}" for i, array in arrays.items())
+        return f"{self.name}: the arguments are on different devices: {', '.join(named)}; {REMEDY}"
+
+    def _argument_name(self, position: int) -> str:
+        names = inspect.getfullargspec(self.forward)
+        own = names.args[1:]  # without self
+        return own[position] if position < len(own) else f"{names.varargs}[{position - len(own)}]"
 
     def input_gradients(self, gradient: Array) -> list[Array | None]:
         """Run `backward` and hold its results against the inputs' shapes and dtypes.

@@ -1,4 +1,4 @@
-"""Which array library computes: NumPy on the CPU, CuPy on an NVIDIA GPU.
+"""Which array library computes: NumPy on the CPU, CuPy on an NVIDIA GPU, or the mock GPU.
 
 This is the only module that imports CuPy, and it does so inside functions, so that a machine
 without a GPU never notices. Three ideas live here:
@@ -19,8 +19,15 @@ import numpy as np
 Array: TypeAlias = Any
 """An array of either library: they answer to the same methods, but no static type covers both."""
 
-DEVICE_NAMES = ("cpu", "cuda", "auto")
+DEVICE_NAMES = ("cpu", "cuda", "mock", "auto")
 
+LIBRARY_NAMES = {"cpu": "numpy", "cuda": "cupy", "mock": "tinytrain.testing.mock"}
+"""The array library of each device. They answer to the same names; all but NumPy are imported when
+they are chosen."""
+
+REMEDY = "bring them to one device: .cpu(), or tt.to_device(...) to the chosen one"
+
+_device_of_library = {library: device for device, library in LIBRARY_NAMES.items()}
 _library_of_type: dict[type, ModuleType] = {np.ndarray: np}
 _creation_library: ModuleType | None = None  # chosen by set_device, or at the first need
 
@@ -30,19 +37,21 @@ def set_device(name: str | None = None) -> str:
 
     Parameters
     ----------
-    name : {"cpu", "cuda", "auto"}, optional
+    name : {"cpu", "cuda", "mock", "auto"}, optional
         Without it the environment variable ``TINYTRAIN_DEVICE`` decides, else ``"cpu"``.
-        ``"auto"`` takes the GPU where one is usable and prints what it chose.
+        ``"mock"`` computes on the CPU behind an array type as strict as a GPU's, and counts what a
+        GPU would have to do; see `tinytrain.testing.mock`. ``"auto"`` takes the GPU where one is
+        usable and prints what it chose.
 
     Returns
     -------
     str
-        The device in use: ``"cpu"`` or ``"cuda"``.
+        The device in use: ``"cpu"``, ``"cuda"`` or ``"mock"``.
 
     Raises
     ------
     ValueError
-        The name is none of the three.
+        There is no such device; the message says whether the environment variable named it.
     RuntimeError
         ``"cuda"`` was asked for and cannot be used. The message says what is missing and what to
         do; there is never a silent fall-back to the CPU.
@@ -53,37 +62,43 @@ def set_device(name: str | None = None) -> str:
     'cpu'
     """
     global _creation_library
-    chosen = name or os.environ.get("TINYTRAIN_DEVICE") or "cpu"
+    chosen = _choose(name)
+    library = importlib.import_module(LIBRARY_NAMES[chosen])
+    _library_of_type[library.ndarray] = library
+    _creation_library = library
+    return chosen
+
+
+def _choose(name: str | None) -> str:
+    """Return "cpu", "cuda" or "mock": what was asked for, if it can be used."""
+    from_environment = None if name else os.environ.get("TINYTRAIN_DEVICE")
+    chosen = name or from_environment or "cpu"
     if chosen not in DEVICE_NAMES:
-        raise ValueError(f"device must be one of {', '.join(DEVICE_NAMES)}, not {chosen!r}")
-    problem = None if chosen == "cpu" else cuda_problem()
+        source = " (from the environment variable TINYTRAIN_DEVICE)" if from_environment else ""
+        raise ValueError(f"device must be one of {', '.join(DEVICE_NAMES)}, not {chosen!r}{source}")
+    problem = cuda_problem() if chosen in ("cuda", "auto") else None
     if chosen == "cuda" and problem:
         raise RuntimeError(f"device 'cuda' cannot be used: {problem} (or use the device 'cpu')")
-    if chosen == "auto":
-        reason = f"because {problem}" if problem else "a usable GPU was found"
-        print(f"device auto: using {'cpu' if problem else 'cuda'} ({reason})")
-    if chosen == "cpu" or problem:
-        _creation_library = np
-        return "cpu"
-    cupy = importlib.import_module("cupy")
-    _library_of_type[cupy.ndarray] = cupy
-    _creation_library = cupy
-    return "cuda"
+    if chosen != "auto":
+        return chosen
+    reason = f"because {problem}" if problem else "a usable GPU was found"
+    print(f"device auto: using {'cpu' if problem else 'cuda'} ({reason})")
+    return "cpu" if problem else "cuda"
 
 
 def get_device() -> str:
-    """Return the device on which tensors are created: ``"cpu"`` or ``"cuda"``.
+    """Return the device on which tensors are created: ``"cpu"``, ``"cuda"`` or ``"mock"``.
 
     Examples
     --------
     >>> get_device()
     'cpu'
     """
-    return "cpu" if creation_library() is np else "cuda"
+    return _device_of_library[creation_library().__name__]
 
 
 def creation_library() -> ModuleType:
-    """Return the library of the chosen device: `numpy` or `cupy`.
+    """Return the library of the chosen device: `numpy`, `cupy` or `tinytrain.testing.mock`.
 
     Where `set_device` was not called, the environment variable ``TINYTRAIN_DEVICE`` decides now.
 
@@ -102,7 +117,7 @@ def xp_of(array: Any, *others: Any) -> ModuleType:
 
     Parameters
     ----------
-    array : array of NumPy or CuPy
+    array : array of NumPy, CuPy or the mock GPU
     *others : arrays, Python numbers or None
         Numbers and None belong to every library.
 
@@ -121,14 +136,14 @@ def xp_of(array: Any, *others: Any) -> ModuleType:
     kind = type(array)
     library = _library_of_type.get(kind)
     if library is None:
-        raise TypeError(f"expected an array of NumPy or CuPy, got {kind.__name__}")
+        raise TypeError(f"expected an array of a device in use, got {kind.__name__}")
     for other in others:
         if type(other) is not kind and hasattr(other, "shape"):
             if type(other) not in _library_of_type:
-                raise TypeError(f"expected an array of NumPy or CuPy, got {type(other).__name__}")
+                raise TypeError(f"expected an array of a device in use, got {type(other).__name__}")
             raise RuntimeError(
                 f"arrays on different devices: {device_of(array)} {array.shape} and "
-                f"{device_of(other)} {other.shape}; bring one over with tt.to_device(...) or .cpu()"
+                f"{device_of(other)} {other.shape}; {REMEDY}"
             )
     return library
 
@@ -156,18 +171,21 @@ def as_array(value: Any) -> Array:
 
 
 def device_of(array: Any) -> str:
-    """Return the device an array lives on: ``"cpu"`` or ``"cuda"``.
+    """Return the device an array lives on: ``"cpu"``, ``"cuda"`` or ``"mock"``.
 
     Examples
     --------
     >>> device_of(np.zeros(3))
     'cpu'
     """
-    return "cpu" if isinstance(array, np.ndarray | np.generic) else "cuda"
+    if isinstance(array, np.ndarray | np.generic):
+        return "cpu"
+    library = _library_of_type.get(type(array))
+    return "an unknown device" if library is None else _device_of_library[library.__name__]
 
 
 def to_device(array: Array) -> Array:
-    """Bring a host array to the chosen device; on the CPU it is returned as it is, uncopied.
+    """Bring an array to the chosen device; one that is there already is returned as it is.
 
     Examples
     --------
@@ -175,8 +193,14 @@ def to_device(array: Array) -> Array:
     >>> to_device(host) is host
     True
     """
-    library = creation_library()
-    return array if library is np or device_of(array) != "cpu" else library.asarray(array)
+    return _bring(array, creation_library())
+
+
+def _bring(array: Array, library: ModuleType) -> Array:
+    if type(array) is library.ndarray:
+        return array
+    host = to_host(array)
+    return host if library is np else library.asarray(host)
 
 
 def to_host(array: Array) -> Array:
@@ -188,9 +212,23 @@ def to_host(array: Array) -> Array:
     >>> to_host(host) is host
     True
     """
-    if device_of(array) == "cpu":
+    if isinstance(array, np.ndarray | np.generic):
         return array
+    if not is_array(array):
+        raise TypeError(f"expected an array of a device in use, got {type(array).__name__}")
     return array.get()
+
+
+def bring_beside(array: Array, other: Array) -> Array:
+    """Bring an array to the device that another one lives on; it stays itself if it is there.
+
+    Examples
+    --------
+    >>> host = np.arange(3)
+    >>> bring_beside(host, np.zeros(2)) is host
+    True
+    """
+    return _bring(array, xp_of(other))
 
 
 def synchronize() -> None:

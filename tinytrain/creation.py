@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from tinytrain import backend
 from tinytrain.generator import Generator, default_generator
+from tinytrain.ops.index import extremes_of
 from tinytrain.ops.promotion import DEFAULT_FLOAT
 from tinytrain.tensor import Tensor
 
@@ -53,7 +54,15 @@ def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
             array = _from_python(data, array, dtype)
     if dtype is not None:
         array = array.astype(dtype, copy=False)
-    return Tensor(backend.to_device(array), requires_grad)
+    return _on_chosen_device(array, requires_grad)
+
+
+def _on_chosen_device(array: Any, requires_grad: bool = False) -> Tensor:
+    """Bring an array over; the range of integers is noted at the door, as a GPU cannot be asked."""
+    moved = Tensor(backend.to_device(array), requires_grad)
+    if moved.dtype.kind in "iu" and moved.device != "cpu" and isinstance(array, np.ndarray):
+        moved.extremes = extremes_of(array)
+    return moved
 
 
 def _from_python(data: Any, array: NDArray[Any], dtype: DTypeLike | None) -> NDArray[Any]:
@@ -90,7 +99,7 @@ def from_numpy(array: NDArray[Any]) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy takes a NumPy array, got {type(array).__name__}")
     _check_numeric(array, array)
-    return Tensor(backend.to_device(np.asarray(array)))
+    return _on_chosen_device(np.asarray(array))
 
 
 def to_device(batch: Batch) -> Batch:
@@ -112,8 +121,7 @@ def _move(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return from_numpy(value)
     if isinstance(value, Tensor):
-        moved = backend.to_device(value.data)
-        return value if moved is value.data else Tensor(moved, value.requires_grad)
+        return value.to(backend.get_device())
     if isinstance(value, Mapping):
         return type(value)({key: _move(item) for key, item in value.items()})  # type: ignore[call-arg]
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -213,11 +221,17 @@ def arange(
     """
     if end is None:
         start, end = 0, start
+    whole = all(isinstance(value, int | np.integer) for value in (start, end, step))
     if dtype is None:
-        whole = all(isinstance(value, int | np.integer) for value in (start, end, step))
         dtype = np.int64 if whole else DEFAULT_FLOAT
-    counted = backend.creation_library().arange(start, end, step)  # in float64, rounded once
-    return Tensor(counted.astype(dtype, copy=False), requires_grad)
+    counted = backend.creation_library().arange(  # floats are counted in float64, rounded once
+        start, end, step, dtype=np.int64 if whole else np.float64
+    )
+    result = Tensor(counted.astype(dtype, copy=False), requires_grad)
+    if whole and result.dtype.kind in "iu" and result.numel():
+        numbers = range(int(start), int(end), int(step))
+        result.extremes = tuple(sorted({*numbers[:2], *numbers[-2:]}))
+    return result
 
 
 def randn(

@@ -1,6 +1,8 @@
 """The tensor: an array, its gradient, and the node that made it."""
 
+import math
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +11,17 @@ from numpy.typing import DTypeLike, NDArray
 from tinytrain import autograd, backend
 from tinytrain.autograd import NO_EDGES, Edge, Function, LeafGradient
 from tinytrain.backend import Array, is_array
-from tinytrain.ops import arithmetic, elementwise, index, matmul, reduce, selection, shape, softmax
+from tinytrain.ops import (
+    arithmetic,
+    elementwise,
+    index,
+    matmul,
+    reduce,
+    selection,
+    shape,
+    softmax,
+    transfer,
+)
 from tinytrain.ops.promotion import NUMBERS, is_float, plain_number
 from tinytrain.ops.reduce import Axes
 
@@ -64,7 +76,10 @@ def apply(function: Function, *inputs: Any) -> "Tensor":
             arrays.append(_constant(value, function))
             needs.append(False)
     if not (True in needs and function.differentiable and autograd.is_grad_enabled()):
-        return Tensor(function(*arrays))
+        output = Tensor(function(*arrays))
+        if function.rearranges and inputs[0]._known_range is not None:
+            output.extremes = inputs[0].extremes
+        return output
     function.needs = needs
     output = Tensor(function(*arrays))
     edges: list[Edge] = []
@@ -103,7 +118,7 @@ class Tensor:
     Attributes
     ----------
     data : array
-        The live array of NumPy or CuPy.
+        The live array of NumPy, CuPy or the mock GPU.
     node : Function or None
         The operation that made it; None for a leaf.
 
@@ -115,7 +130,7 @@ class Tensor:
     tensor([2., 4.], dtype=float32, device=cpu)
     """
 
-    __slots__ = ("__weakref__", "_leaf", "_requires_grad", "data", "node")
+    __slots__ = ("__weakref__", "_known_range", "_leaf", "_requires_grad", "data", "node")
     __array_ufunc__ = None  # NumPy's operators leave arithmetic with tensors to the tensor
 
     def __init__(self, data: Array, requires_grad: Flag = False) -> None:
@@ -126,6 +141,7 @@ class Tensor:
         self.data = data
         self.node: Function | None = None
         self._leaf: LeafGradient | None = None
+        self._known_range: tuple[Array, tuple[int, ...]] | None = None
         self._requires_grad = False
         if requires_grad:
             self.requires_grad = True
@@ -144,7 +160,7 @@ class Tensor:
 
     @property
     def device(self) -> str:
-        """Where its array lives: ``"cpu"`` or ``"cuda"``."""
+        """Where its array lives: ``"cpu"``, ``"cuda"`` or ``"mock"``."""
         return backend.device_of(self.data)
 
     @property
@@ -158,6 +174,21 @@ class Tensor:
         if self.ndim != 2:
             raise ValueError(f"T is for matrices; use permute(...) for shape {self.shape}")
         return self.transpose(0, 1)
+
+    @property
+    def extremes(self) -> tuple[int, ...] | None:
+        """The ends of the range in which its integers lie, where that is known without looking.
+
+        On a GPU, looking would mean waiting: so the range is written down when integers are copied
+        there, and stays known through indexing and reshaping. See `ops.index.extremes_of`.
+        """
+        if self._known_range is None or self._known_range[0] is not self.data:
+            return None
+        return self._known_range[1]
+
+    @extremes.setter
+    def extremes(self, values: tuple[int, ...] | None) -> None:
+        self._known_range = None if values is None else (self.data, values)
 
     def size(self, dim: int | None = None) -> Any:
         """Return the shape, or the size of one axis."""
@@ -326,7 +357,7 @@ class Tensor:
         """Return the only element as a Python number; on a GPU this waits for the device."""
         if self.numel() != 1:
             raise ValueError(f"item() needs one element, got shape {self.shape}")
-        return self.data.item()
+        return self.data.item()  # host: what the caller asks for
 
     def tolist(self) -> Any:
         """Return the elements as nested lists of Python numbers."""
@@ -366,17 +397,35 @@ class Tensor:
 
     def cpu(self) -> "Tensor":
         """Return the tensor in host memory; itself, where it is there already."""
-        return self if self.device == "cpu" else Tensor(backend.to_host(self.data))
+        return self if self.device == "cpu" else apply(transfer.ToHost(), self)
+
+    def _to_device(self, device: str) -> "Tensor":
+        """Return the tensor on a device; itself, where it is there already."""
+        if device in ("cpu", self.device):
+            return self if device == self.device else self.cpu()
+        if device != backend.get_device():
+            raise RuntimeError(
+                f"to({device!r}) needs tt.set_device({device!r}) first: the chosen device is "
+                f"{backend.get_device()!r}"
+            )
+        moved = apply(transfer.ToDevice(), self)
+        if moved.extremes is None and self.dtype.kind in "iu":
+            moved.extremes = index.extremes_of(backend.to_host(self.data))
+        return moved
 
     # ---------------------------------------------------------------- dtypes
 
-    def to(self, dtype: DTypeLike) -> "Tensor":
-        """Return the tensor in another dtype; itself, where it has it already."""
-        if isinstance(dtype, str) and dtype in backend.DEVICE_NAMES:
-            raise TypeError(
-                f"to() converts dtypes; for a device use cpu() or tt.to_device, not {dtype!r}"
-            )
-        wanted = np.dtype(dtype)
+    def to(self, target: DTypeLike) -> "Tensor":
+        """Return the tensor on another device or in another dtype; itself, if it is so already.
+
+        Parameters
+        ----------
+        target : {"cpu", "cuda", "mock"} or dtype
+            A GPU must have been chosen with `tinytrain.set_device`.
+        """
+        if isinstance(target, str) and target in backend.LIBRARY_NAMES:
+            return self._to_device(target)
+        wanted = np.dtype(target)
         return self if wanted == self.dtype else apply(elementwise.Cast(wanted), self)
 
     def float(self) -> "Tensor":
@@ -580,7 +629,8 @@ class Tensor:
         dim = int(dim)
         indices = apply(position(dim, True), self)
         source = self if self.ndim else self.reshape(1)
-        taken = apply(index.TakeAlong(indices.data.reshape(indices.shape or (1,)), dim), source)
+        positions = indices.data.reshape(indices.shape or (1,))  # in range, as argmax found them
+        taken = apply(index.TakeAlong(positions, dim, extremes=()), source)
         if not self.ndim:
             return ValuesAndIndices(taken.reshape(()), indices)
         if keepdim:
@@ -613,7 +663,7 @@ class Tensor:
         end = reduce.normalize_axis(end_dim, self.ndim)
         if start > end:
             raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-        merged = int(np.prod(self.shape[start : end + 1], dtype=np.int64))
+        merged = math.prod(self.shape[start : end + 1])
         return self.reshape(*self.shape[:start], merged, *self.shape[end + 1 :])
 
     def transpose(self, dim0: int, dim1: int) -> "Tensor":
@@ -665,7 +715,7 @@ class Tensor:
             sizes = list(split_size_or_sections)
         if sum(sizes) != total or min(sizes, default=0) < 0:
             raise ValueError(f"split sizes {sizes} do not add up to {total} (shape {self.shape})")
-        starts = np.cumsum([0, *sizes[:-1]]).tolist()
+        starts = list(accumulate(sizes[:-1], initial=0))
         before = (slice(None),) * axis
         return tuple(
             self[(*before, slice(start, start + n))] for start, n in zip(starts, sizes, strict=True)
@@ -673,8 +723,12 @@ class Tensor:
 
     def __getitem__(self, where: Any) -> "Tensor":
         listed = where if isinstance(where, tuple) else (where,)
-        parts = tuple(_index_part(part, self) for part in listed)
-        if any(map(is_array, parts)) and any(map(_is_integer, parts)):
+        parts, extremes = _index_parts(listed, self)
+        if not any(map(is_array, parts)):
+            return apply(index.Index(parts), self)
+        if self.device != "cpu":
+            index.check_index(parts, extremes, self.shape)
+        if any(map(_is_integer, parts)):
             integers, arrays = _integers_first(parts)
             return apply(index.Index(arrays), apply(index.Index(integers), self))
         return apply(index.Index(parts), self)
@@ -683,7 +737,7 @@ class Tensor:
 def _blank(kind: type[Tensor]) -> Tensor:
     """Make an empty tensor for pickle to fill."""
     blank = kind.__new__(kind)
-    Tensor.__init__(blank, np.zeros(0))
+    Tensor.__init__(blank, np.zeros(0))  # host: pickle replaces it
     return blank
 
 
@@ -728,14 +782,28 @@ def _integers_first(parts: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any,
     return tuple(first), tuple(second)
 
 
-def _index_part(part: Any, tensor: Tensor) -> Any:
-    """Turn tensors, lists and host arrays in an index into arrays beside the tensor's own."""
+def _index_parts(
+    listed: Sequence[Any], tensor: Tensor
+) -> tuple[tuple[Any, ...], list[tuple[int, ...] | None]]:
+    """Bring the arrays of an index to the tensor's device, and tell the ranges that are known."""
+    parts: list[Any] = []
+    extremes: list[tuple[int, ...] | None] = []
+    for given in listed:
+        part, known = _as_index_array(given), getattr(given, "extremes", None)
+        if isinstance(part, np.ndarray) and tensor.device != "cpu":
+            known = index.extremes_of(part) if part.dtype.kind in "iu" else None
+            part = backend.bring_beside(part, tensor.data)
+        parts.append(part)
+        extremes.append(known)
+    return tuple(parts), extremes
+
+
+def _as_index_array(part: Any) -> Any:
+    """Turn tensors and sequences in an index into arrays."""
     if isinstance(part, Tensor):
         part = part.data
     elif isinstance(part, list | tuple | range):
-        part = np.asarray(part) if len(part) else np.zeros(0, dtype=np.int64)
-    if isinstance(part, np.ndarray) and tensor.device != "cpu":
-        part = backend.xp_of(tensor.data).asarray(part)
+        part = np.asarray(part, dtype=None if len(part) else np.int64)  # host: a list of numbers
     if is_array(part) and part.dtype.kind not in "iub":
         raise TypeError(f"an index must be of integers or booleans, got {part.dtype}")
     return part

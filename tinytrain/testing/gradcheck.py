@@ -175,18 +175,19 @@ def _numeric(
     weights: list[Host],
     eps: float,
 ) -> Host:
-    """Differentiate by central differences, moving one element of the tensor at a time."""
+    """Differentiate by central differences, moving one element of the tensor at a time.
+
+    The element is moved in host memory, and the function runs on the tensor's own device.
+    """
     original = tensor.data
-    moved = original.copy()  # the original may be read-only, or hold one element in many places
+    # The original may be read-only, or hold one element in many places.
+    moved = to_host(original).copy()
     gradient = np.empty(tensor.shape)
-    tensor.data = moved
     try:
-        for index in np.ndindex(original.shape):
-            value = float(original[index])
-            moved[index] = value + eps
-            above = _evaluate(function, inputs)
-            moved[index] = value - eps
-            below = _evaluate(function, inputs)
+        for index in np.ndindex(moved.shape):
+            value = float(moved[index])
+            above = _evaluate_at(function, inputs, tensor, moved, index, value + eps)
+            below = _evaluate_at(function, inputs, tensor, moved, index, value - eps)
             moved[index] = value
             # Outputs are subtracted before they are summed: fewer digits cancel.
             gradient[index] = sum(
@@ -196,6 +197,20 @@ def _numeric(
     finally:
         tensor.data = original
     return gradient
+
+
+def _evaluate_at(
+    function: Callable[..., Any],
+    inputs: Sequence[Any],
+    tensor: Tensor,
+    values: Host,
+    index: tuple[int, ...],
+    element: float,
+) -> list[Host]:
+    """Evaluate where the tensor holds the values, with another element at one place."""
+    values[index] = element
+    tensor.data = xp_of(tensor.data).asarray(values, dtype=values.dtype)  # no copy on the CPU
+    return _evaluate(function, inputs)
 
 
 def _difference(up: Host, down: Host) -> Host:

@@ -3,7 +3,7 @@
 from tinytrain.train.accumulation import accumulate_gradients, divide_gradients
 from tinytrain.train.batch_plan import BatchPlan
 from tinytrain.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from tinytrain.train.command_line import TrainingParser, start
+from tinytrain.train.command_line import TrainingParser, add_device_flag, start
 from tinytrain.train.log import read_log
 from tinytrain.train.trainer import Trainer, TrainingResult
 
@@ -14,6 +14,7 @@ __all__ = [
     "TrainingParser",
     "TrainingResult",
     "accumulate_gradients",
+    "add_device_flag",
     "divide_gradients",
     "load_checkpoint",
     "read_log",

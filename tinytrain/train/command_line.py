@@ -20,6 +20,27 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action)
 
 
+def add_device_flag(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the flag ``--device``; hand its value to `tinytrain.set_device`.
+
+    Without the flag the value is None, and the environment variable ``TINYTRAIN_DEVICE`` decides.
+
+    Examples
+    --------
+    >>> parser = argparse.ArgumentParser()
+    >>> add_device_flag(parser)
+    >>> parser.parse_args(["--device", "mock"]).device
+    'mock'
+    """
+    parser.add_argument(
+        "--device",
+        choices=DEVICE_NAMES,
+        help="cuda: an NVIDIA GPU; mock: the CPU behind an array type as strict as a GPU's, which "
+        "counts what a GPU would do; auto: the GPU if there is one (default: the environment "
+        "variable TINYTRAIN_DEVICE, else cpu)",
+    )
+
+
 class TrainingParser(argparse.ArgumentParser):
     """An argument parser with the flags of a training script.
 
@@ -55,7 +76,7 @@ class TrainingParser(argparse.ArgumentParser):
 
     def _add_flags(self) -> None:
         add = self.add_argument
-        add("--device", choices=DEVICE_NAMES, help="default: TINYTRAIN_DEVICE, else cpu")
+        add_device_flag(self)
         add("--seed", type=int, default=0, help="of weights, data order and dropout")
         add("--batch-size", type=_positive, default=16, help="rows per micro-batch")
         add("--grad-accum", type=_positive, default=1, help="micro-batches per optimizer step")

@@ -42,7 +42,7 @@ def evaluate(model: Module, loss_function: LossFunction, loader: Iterable[Any]) 
     with autograd.no_grad(), _evaluation_mode(model):
         for batch in loader:
             loss_sum, items = checked_loss(loss_function(model, to_device(batch)))
-            total += loss_sum.item() if items else 0.0
+            total += loss_sum.cpu().item() if items else 0.0
             count += items
     if not count:
         raise ValueError("the evaluation data has no supervised items")

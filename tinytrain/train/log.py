@@ -117,7 +117,7 @@ class Meter:
 
     def read(self) -> tuple[float, float]:
         """Return the loss per item and the items per second, and start over."""
-        loss = math.nan if self.loss_sum is None else self.loss_sum.item() / self.items
+        loss = math.nan if self.loss_sum is None else self.loss_sum.cpu().item() / self.items
         rate = self.items / self.seconds if self.seconds else math.nan
         self._restart()
         return loss, rate

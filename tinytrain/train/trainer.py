@@ -24,6 +24,7 @@ from tinytrain.train.accumulation import (
 from tinytrain.train.batch_plan import check_positive
 from tinytrain.train.evaluation import evaluate
 from tinytrain.train.log import Meter, RunLog
+from tinytrain.train.step_costs import StepCosts
 from tinytrain.train.windows import WindowStream
 
 
@@ -173,6 +174,7 @@ class Trainer:
         self.item_name, self.progress = item_name, progress
         self.step = 0
         self.meter = Meter()
+        self.step_costs = StepCosts()
         self.last_checkpoint: Path | None = None
 
     def _total_steps(self, max_steps: int | None, epochs: int | None) -> int:
@@ -201,7 +203,8 @@ class Trainer:
             `out` holds checkpoints of another run, and `resume` was not called.
         FloatingPointError
             A loss or gradient is NaN or infinite; parameters and running statistics are those of
-            the step before.
+            the step before. On a GPU it is noticed at the next log record, evaluation or
+            checkpoint, and no checkpoint is written then.
         ValueError
             A whole epoch has no supervised items.
         """
@@ -219,6 +222,9 @@ class Trainer:
             validation_loss = self._validate(log)
         finally:
             log.close()
+        report = self.step_costs.report()
+        if self.progress and report is not None:
+            print(f"\n{report}\n")
         if self.progress and self.out is not None:
             print(f"results are in {self.out}: {log_path}, {self.last_checkpoint}")
         return TrainingResult(
@@ -243,7 +249,9 @@ class Trainer:
         windows = iter(self.windows)
         while self.step < self.max_steps:
             started = time.perf_counter()
-            loss_sum, items = self._step(next(windows))
+            window = next(windows)
+            with self.step_costs.count():
+                loss_sum, items = self._step(window)
             if loss_sum is None:
                 log.record(step=self.step, skipped="a window without supervised items")
                 if self.windows.epoch > epoch_of_last_step + 1:
@@ -260,9 +268,15 @@ class Trainer:
                 self.save()
         return training_loss
 
-    def _is_due(self, every: int | None) -> bool:
-        """Whether something done every so many steps, and at the last, is due now."""
-        return every is not None and (self.step % every == 0 or self.step == self.max_steps)
+    def _is_due(self, every: int | None, step: int | None = None) -> bool:
+        """Whether something done every so many steps, and at the last, is due now or at a step."""
+        step = self.step if step is None else step
+        return every is not None and (step % every == 0 or step == self.max_steps)
+
+    def _is_read_after(self, step: int) -> bool:
+        """Whether a log record, an evaluation or a checkpoint follows a step."""
+        saves = self.save_every if self.out is not None else None
+        return any(self._is_due(every, step) for every in (self.log_every, self.eval_every, saves))
 
     def _step(self, window: list[Any]) -> tuple[Tensor | None, int]:
         """Make one optimizer step; without supervised items, none."""
@@ -277,8 +291,8 @@ class Trainer:
                 self._grad_norm = gradient_norm(parameters)
             else:
                 self._grad_norm = clip_grad_norm_(parameters, self.clip_grad_norm)
-            # Reading the norm waits for a GPU: there it is looked at with the log.
-            if self._grad_norm.device == "cpu" or (self.step + 1) % self.log_every == 0:
+            # Reading the norm waits for a GPU: there it is looked at where the host waits anyway.
+            if self._grad_norm.device == "cpu" or self._is_read_after(self.step + 1):
                 self._check_finite(loss_sum)
         self.optimizer.step()
         self._learning_rate = self.optimizer.param_groups[0]["lr"]
@@ -288,7 +302,7 @@ class Trainer:
         return loss_sum, items
 
     def _check_finite(self, loss_sum: Tensor) -> None:
-        norm, loss = self._grad_norm.item(), loss_sum.item()
+        norm, loss = self._grad_norm.cpu().item(), loss_sum.cpu().item()
         if not (math.isfinite(norm) and math.isfinite(loss)):
             raise FloatingPointError(
                 f"step {self.step + 1}: the gradient's norm is {norm} and the summed loss {loss}; "
@@ -303,7 +317,7 @@ class Trainer:
             epoch=self.windows.epoch,
             loss=loss,
             lr=self._learning_rate,
-            grad_norm=self._grad_norm.item(),
+            grad_norm=self._grad_norm.cpu().item(),
             **{f"{self.item_name}_per_second": round(per_second)},
         )
         return loss
