@@ -5,11 +5,15 @@ import pytest
 
 import tinytrain as tt
 from tinytrain.autograd import Function
-from tinytrain.testing import GradcheckError, gradcheck
+from tinytrain.backend import xp_of
+from tinytrain.testing import GradcheckError, gradcheck, mock
+
+pytestmark = pytest.mark.usefixtures("device")
 
 
 def leaf(*shape, seed=0):
-    return tt.Tensor(np.random.default_rng(seed).uniform(0.5, 2.0, shape), requires_grad=True)
+    values = np.asarray(np.random.default_rng(seed).uniform(0.5, 2.0, shape))
+    return tt.from_numpy(values).requires_grad_()
 
 
 class RightProduct(Function):
@@ -119,7 +123,7 @@ class SumsTheWrongAxis(Function):
     """Broadcasts a row over a square by itself, and gives the gradient of a column."""
 
     def forward(self, x):
-        return np.broadcast_to(x, (3, 3)).copy()
+        return xp_of(x).broadcast_to(x, (3, 3)).copy()
 
     def backward(self, gradient):
         return gradient.sum(axis=1)
@@ -182,7 +186,7 @@ def test_input_written_in_place_is_found(operation):
 
 
 def test_backward_that_remembers_an_earlier_one_is_found():
-    kept = np.zeros(3)
+    kept = tt.zeros(3, dtype=tt.float64).data
 
     class Remembers(Function):
         def forward(self, x):
@@ -241,14 +245,36 @@ def test_other_arguments_are_passed_on():
 
 
 def test_inputs_of_any_layout_stay_as_they_are():
-    frozen = np.arange(1.0, 7.0).reshape(2, 3)
-    frozen.flags.writeable = False
-    spread = np.broadcast_to(np.array([2.0]), (3,))
-    x, y = tt.Tensor(frozen, requires_grad=True), tt.Tensor(spread, requires_grad=True)
+    values = np.arange(1.0, 7.0).reshape(2, 3)
+    values.flags.writeable = False
+    x = tt.from_numpy(values).requires_grad_()
+    y = tt.from_numpy(np.array([2.0])).expand(3).requires_grad_()
+    frozen, spread = x.data, y.data
     assert gradcheck(lambda a, b: a.T.reshape(2, 3) * b, [x, y])
     assert x.data is frozen
     assert y.data is spread
     assert x.grad is None
+
+
+def test_function_runs_on_the_device_of_its_inputs(device):
+    x, seen = leaf(2), set()
+
+    def square(x):
+        seen.add((type(x.data), x.device))
+        return x * x
+
+    assert gradcheck(square, [x])
+    assert seen == {(type(x.data), device)}
+
+
+def test_outputs_may_be_on_the_host():
+    assert gradcheck(lambda x: (x * x).cpu(), [leaf(2)])
+
+
+def test_nothing_is_read_on_the_sly():
+    x = leaf(2)
+    with mock.forbid_sync():
+        assert gradcheck(lambda x: x * x, [x])
 
 
 def test_works_under_no_grad():
@@ -271,14 +297,14 @@ def test_step_and_tolerances_are_used():
 @pytest.mark.parametrize(
     ("inputs", "error", "words"),
     [
-        ([tt.tensor([1.0])], ValueError, "no input requires a gradient"),
-        ([tt.tensor([1.0], requires_grad=True)], TypeError, "input 0 is float32"),
-        ([tt.tensor(1.0), leaf(2) * 2], ValueError, "input 1 is no leaf"),
+        (lambda: [tt.tensor([1.0])], ValueError, "no input requires a gradient"),
+        (lambda: [tt.tensor([1.0], requires_grad=True)], TypeError, "input 0 is float32"),
+        (lambda: [tt.tensor(1.0), leaf(2) * 2], ValueError, "input 1 is no leaf"),
     ],
 )
 def test_what_cannot_be_checked(inputs, error, words):
     with pytest.raises(error, match=words):
-        gradcheck(lambda *x: x[-1] * 2, inputs)
+        gradcheck(lambda *x: x[-1] * 2, inputs())
 
 
 def test_results_that_cannot_be_checked():
