@@ -9,16 +9,23 @@ import weakref
 
 import numpy as np
 import pytest
+from device_helpers import ACCELERATORS, host, share_memory
 
 import tinytrain as tt
 from tinytrain import autograd
 from tinytrain.autograd import Function, LeafGradient
 from tinytrain.ops.arithmetic import Mul
 
+pytestmark = pytest.mark.usefixtures("device")
+on_the_cpu = pytest.mark.parametrize("device", ["cpu"], indirect=True)
+
+
+def tensor(*values, dtype=np.float64):
+    return tt.from_numpy(np.array(values if len(values) > 1 else values[0], dtype=dtype))
+
 
 def leaf(*values, dtype=np.float64):
-    array = np.array(values if len(values) > 1 else values[0], dtype=dtype)
-    return tt.Tensor(array, requires_grad=True)
+    return tensor(*values, dtype=dtype).requires_grad_()
 
 
 @pytest.fixture
@@ -153,8 +160,8 @@ def test_branch_that_is_left_out_changes_nothing():
 
 def test_backward_of_a_leaf_itself():
     a = leaf([1.0, 2.0])
-    a.backward(tt.Tensor(np.array([3.0, 4.0])))
-    a.backward(tt.Tensor(np.array([3.0, 4.0])))
+    a.backward(tensor(3.0, 4.0))
+    a.backward(tensor(3.0, 4.0))
     assert a.grad.tolist() == [6, 8]
 
 
@@ -189,7 +196,8 @@ def test_chain_of_10_000():
     assert a.grad.item() == 1
 
 
-def test_forward_graph_of_100_000_that_is_dropped(no_collector):
+@on_the_cpu  # nodes are the same everywhere, and the mock would take long
+def test_forward_graph_of_100_000_that_is_dropped(device, no_collector):
     a = leaf(1.0)
     x = a
     for _ in range(100_000):
@@ -224,10 +232,10 @@ def test_retained_graph_adds_the_same_again():
     a = leaf([1.0, 2.0])
     loss = (a.exp() * a).sum()
     loss.backward(retain_graph=True)
-    once = a.grad.data.copy()
+    once = host(a.grad).copy()
     loss.backward(retain_graph=True)
     loss.backward()
-    np.testing.assert_allclose(a.grad.data, 3 * once)
+    np.testing.assert_allclose(host(a.grad), 3 * once)
     with pytest.raises(RuntimeError, match="freed"):
         loss.backward()
 
@@ -265,7 +273,7 @@ def test_detach_shares_memory_and_cuts():
     assert (cut.is_leaf, cut.requires_grad) == (True, False)
     (a * cut).sum().backward()
     assert a.grad.tolist() == [3, 6]
-    assert np.shares_memory(a.detach().data, a.data)
+    assert share_memory(a.detach().data, a.data)
 
 
 # ---------------------------------------------------------------- errors of the caller
@@ -282,28 +290,38 @@ def test_backward_of_one_element_in_any_shape():
     assert a.grad.tolist() == [[2]]
 
 
-@pytest.mark.parametrize("tensor", [tt.ones(()), tt.ones(()) * 2, leaf(1.0).detach()])
-def test_backward_of_what_requires_no_gradient(tensor):
-    with pytest.raises(RuntimeError, match="requires no gradient"):
-        tensor.backward()
+def test_backward_of_what_requires_no_gradient():
+    for constant in (tt.ones(()), tt.ones(()) * 2, leaf(1.0).detach()):
+        with pytest.raises(RuntimeError, match="requires no gradient"):
+            constant.backward()
 
 
 @pytest.mark.parametrize(
     ("gradient", "error", "words"),
     [
-        (tt.ones(3).double(), ValueError, r"shape \(3,\) for a tensor of \(2,\)"),
-        (tt.ones(1, 2).double(), ValueError, r"shape \(1, 2\)"),
-        (tt.ones(2), TypeError, "float32 for a tensor of float64"),
-        (np.ones(2), TypeError, "must be a Tensor, got ndarray"),
+        (lambda: tt.ones(3).double(), ValueError, r"shape \(3,\) for a tensor of \(2,\)"),
+        (lambda: tt.ones(1, 2).double(), ValueError, r"shape \(1, 2\)"),
+        (lambda: tt.ones(2), TypeError, "float32 for a tensor of float64"),
+        (lambda: tt.ones(2).data, TypeError, "must be a Tensor, got ndarray"),
     ],
 )
 def test_gradient_that_does_not_fit(gradient, error, words):
-    a = leaf([1.0, 2.0])
+    a, gradient = leaf([1.0, 2.0]), gradient()
     with pytest.raises(error, match=words):
         (a * 2).backward(gradient)
     assert a.grad is None
     with pytest.raises(error, match=words):
         a.grad = gradient
+
+
+@pytest.mark.parametrize("device", ACCELERATORS, indirect=True)
+def test_gradient_on_another_device(device):
+    a = leaf([1.0, 2.0])
+    words = rf"different devices: {device} \(2,\) and cpu \(2,\); bring them to one device"
+    for set_gradient in ((a * 2).backward, a.backward, lambda g: setattr(a, "grad", g)):
+        with pytest.raises(RuntimeError, match=words):
+            set_gradient(tensor(1.0, 1.0).cpu())
+    assert a.grad is None
 
 
 # ---------------------------------------------------------------- errors of an operation's author
@@ -323,39 +341,40 @@ class Faulty(Function):
         return self.results
 
 
-ONES = np.ones(3)
+def ones(*shape, dtype=np.float64):
+    return tt.ones(*shape, dtype=dtype).data
 
 
 @pytest.mark.parametrize(
     ("results", "broadcasts", "words"),
     [
-        (ONES, False, "1 gradients for 2 inputs"),
-        ((ONES, ONES, ONES), False, "3 gradients for 2 inputs"),
-        ((ONES, np.ones((2, 3))), False, r"shape \(2, 3\) for input 1 of shape \(3,\)"),
-        ((np.ones(2), ONES), False, r"shape \(2,\) for input 0 of shape \(3,\)"),
-        ((ONES, np.ones(4)), True, r"shape \(4,\) for input 1 of shape \(3,\)"),
-        ((ONES, np.ones(())), True, r"shape \(\) for input 1 of shape \(3,\)"),
+        (lambda: ones(3), False, "1 gradients for 2 inputs"),
+        (lambda: (ones(3), ones(3), ones(3)), False, "3 gradients for 2 inputs"),
+        (lambda: (ones(3), ones(2, 3)), False, r"shape \(2, 3\) for input 1 of shape \(3,\)"),
+        (lambda: (ones(2), ones(3)), False, r"shape \(2,\) for input 0 of shape \(3,\)"),
+        (lambda: (ones(3), ones(4)), True, r"shape \(4,\) for input 1 of shape \(3,\)"),
+        (lambda: (ones(3), ones()), True, r"shape \(\) for input 1 of shape \(3,\)"),
     ],
 )
-def test_wrong_gradients_of_an_operation(results, broadcasts, words):
+def test_wrong_gradients_of_an_operation(results, broadcasts, words, device):
     a, b = leaf([1.0, 2.0, 3.0]), leaf([1.0, 2.0, 3.0])
-    product = tt.apply(Faulty(results, broadcasts), a, b)
+    product = tt.apply(Faulty(results(), broadcasts), a, b)
     with pytest.raises(RuntimeError, match=f"Faulty.backward returned.*{words}") as caught:
         product.sum().backward()
-    assert "in the backward of Faulty, gradient float64 (3,) on cpu" in caught.value.__notes__
+    assert f"in the backward of Faulty, gradient float64 (3,) on {device}" in caught.value.__notes__
 
 
 def test_gradient_of_another_dtype_is_converted():
     a, b = leaf([1.0, 2.0, 3.0], dtype=np.float32), leaf([1.0, 2.0, 3.0], dtype=np.float32)
-    tt.apply(Faulty((ONES, ONES.astype(np.float64))), a, b).sum().backward()
+    tt.apply(Faulty((ones(3), ones(3))), a, b).sum().backward()
     assert b.grad.dtype == np.float32
 
 
-def test_forward_error_names_the_operation_and_its_inputs():
+def test_forward_error_names_the_operation_and_its_inputs(device):
     with pytest.raises(ValueError, match="cannot be broadcast") as caught:
         tt.ones(2, 3) + tt.ones(4)
     assert caught.value.__notes__ == [
-        "in operation Add(float32 (2, 3) on cpu, float32 (4,) on cpu)"
+        f"in operation Add(float32 (2, 3) on {device}, float32 (4,) on {device})"
     ]
 
 
@@ -376,17 +395,17 @@ def test_operation_object_serves_one_call():
 
 def test_gradients_own_their_memory():
     a, b = leaf([1.0, 2.0]), leaf([3.0, 4.0])
-    s = tt.Tensor(np.array([1.0, 1.0]))
+    s = tensor(1.0, 1.0)
     (a + b).backward(s)
     for one, other in [(a.grad, b.grad), (a.grad, s), (b.grad, s)]:
-        assert not np.shares_memory(one.data, other.data)
+        assert not share_memory(one.data, other.data)
     a.grad.data += 100
     assert (b.grad.tolist(), s.tolist()) == ([1, 1], [1, 1])
 
 
 def test_gradient_that_was_set_is_a_copy():
     a = leaf([1.0, 2.0])
-    given = tt.Tensor(np.array([5.0, 5.0]))
+    given = tensor(5.0, 5.0)
     a.grad = given
     (a * 1).sum().backward()
     assert a.grad.tolist() == [6, 6]
@@ -400,7 +419,8 @@ def frozen(array):
     return array
 
 
-def test_nobody_writes_into_arrays_it_did_not_allocate(monkeypatch):
+@on_the_cpu  # a GPU's arrays cannot be frozen; the values are tested on every device below
+def test_nobody_writes_into_arrays_it_did_not_allocate(device, monkeypatch):
     """Freeze inputs and all gradients on their way: fan-out must allocate its sums."""
     original = Function.input_gradients
 
@@ -416,8 +436,28 @@ def test_nobody_writes_into_arrays_it_did_not_allocate(monkeypatch):
     assert a.grad.tolist() == [2 * 2 * (4 + 2)] * 2
 
 
+def test_gradients_that_fan_out_are_not_written_to(monkeypatch):
+    """Compare every gradient on its way before and after the pass."""
+    original = Function.input_gradients
+    seen = []
+
+    def watching(self, gradient):
+        found = original(self, gradient)
+        seen.extend((g, host(g).copy()) for g in (gradient, *found) if g is not None)
+        return found
+
+    monkeypatch.setattr(Function, "input_gradients", watching)
+    a = leaf([1.0, 2.0])
+    b = a * 1
+    (b * 1 + b[...] + b.sum()).backward(tensor(1.0, 1.0))
+    assert a.grad.tolist() == [4, 4]
+    assert len(seen) > 10
+    for gradient, before in seen:
+        assert host(gradient).tolist() == before.tolist()
+
+
 def test_view_of_an_optimizer_is_written_and_kept():
-    buffer = np.full(4, 7.0)
+    buffer = tt.full(4, 7.0, dtype=np.float64).data
     a = leaf([1.0, 2.0])
     a.leaf_gradient.view = buffer[1:3]
     (a * 3).sum().backward()
@@ -428,12 +468,12 @@ def test_view_of_an_optimizer_is_written_and_kept():
     assert a.grad is None
     (a * 5).sum().backward()
     assert buffer.tolist() == [7, 5, 5, 7]
-    assert np.shares_memory(a.grad.data, buffer)
+    assert share_memory(a.grad.data, buffer)
 
 
 def test_third_contribution_is_added_in_place():
     node, gradients, summed = Mul(), {}, set()
-    first, second = np.ones(2), np.ones(2)
+    first, second = ones(2), ones(2)
     autograd._accumulate(gradients, summed, node, first)
     assert gradients[node] is first
     autograd._accumulate(gradients, summed, node, second)
@@ -446,14 +486,14 @@ def test_third_contribution_is_added_in_place():
 
 def test_walk_frees_the_graph_unless_told_otherwise():
     node = (leaf(2.0) * 3).node
-    autograd.backward(node, np.array(1.0))
+    autograd.backward(node, ones())
     assert (node.edges, node.saved) == (None, ())
 
 
 def test_leaf_gradient_of_a_broadcast_view_is_writeable():
     collected = LeafGradient()
-    collected.add(np.broadcast_to(np.ones(1), (3,)))
-    collected.add(np.ones(3))
+    collected.add(tt.ones(1).expand(3).data)
+    collected.add(tt.ones(3).data)
     assert collected.array.tolist() == [2, 2, 2]
 
 
@@ -566,8 +606,8 @@ def test_gradient_of_a_leaf_does_not_live_through_the_next_backward():
 
 def training_like_steps(count):
     """Run steps of a small network with fan-out, indexing, retained gradients and errors."""
-    weight = tt.Tensor(np.full((40, 40), 0.1), requires_grad=True)
-    bias = tt.Tensor(np.zeros(40), requires_grad=True)
+    weight = tt.full((40, 40), 0.1, dtype=np.float64, requires_grad=True)
+    bias = tt.zeros(40, dtype=np.float64, requires_grad=True)
     ids = tt.tensor([0, 1, 1])
     for _ in range(count):
         hidden = tt.nn.functional.linear(weight[ids], weight, bias).tanh()
@@ -589,19 +629,29 @@ def traced_memory():
     return tracemalloc.get_traced_memory()[0]
 
 
-def test_memory_does_not_grow_over_200_steps(no_collector):
-    def live():
-        kinds = (tt.Tensor, Function, LeafGradient)
-        return sum(issubclass(type(o), kinds) for o in gc.get_objects())
+def live_objects():
+    """Count what a graph is made of, arrays included where the collector knows them."""
+    kinds = (tt.Tensor, Function, LeafGradient, type(tt.ones(1).data))
+    return sum(issubclass(type(o), kinds) for o in gc.get_objects())
 
+
+def test_no_object_is_left_behind_by_20_steps(no_collector):
     training_like_steps(5)
-    before = live()
+    before = live_objects()
+    training_like_steps(20)
+    assert live_objects() <= before
+
+
+@on_the_cpu  # it measures host memory, where the arrays are
+def test_memory_does_not_grow_over_200_steps(device, no_collector):
+    training_like_steps(5)
+    before = live_objects()
     tracemalloc.start()
     try:
         training_like_steps(5)
         early = traced_memory()
         training_like_steps(200)
-        after = live()  # counted first: a collection would hide cycles
+        after = live_objects()  # counted first: a collection would hide cycles
         late = traced_memory()
     finally:
         tracemalloc.stop()
@@ -726,25 +776,26 @@ def test_parallel_graphs_of_threads_do_not_meet():
 
 
 def test_unbroadcast():
-    g = np.arange(24.0).reshape(2, 3, 4)
+    values = np.arange(24.0).reshape(2, 3, 4)
+    g = tensor(values).data
     for shape in [(2, 3, 4), (3, 4), (1, 4), (4,), (1,), (), (2, 1, 4), (1, 1, 1), (3, 1)]:
         expected = sum(
             np.broadcast_to(
-                np.eye(1, max(int(np.prod(shape)), 1), i).reshape(shape), g.shape
+                np.eye(1, max(int(np.prod(shape)), 1), i).reshape(shape), values.shape
             ).ravel()
-            @ g.ravel()
+            @ values.ravel()
             * np.eye(1, max(int(np.prod(shape)), 1), i).reshape(shape)
             for i in range(max(int(np.prod(shape)), 1))
         )
         result = autograd.unbroadcast(g, shape)
-        assert np.shape(result) == shape
-        np.testing.assert_array_equal(result, expected)
+        assert result.shape == shape
+        np.testing.assert_array_equal(host(result), expected)
 
 
 def test_unbroadcast_of_an_axis_of_nothing():
-    assert autograd.unbroadcast(np.ones((0, 3)), (1, 3)).tolist() == [[0, 0, 0]]
+    assert autograd.unbroadcast(ones(0, 3), (1, 3)).tolist() == [[0, 0, 0]]
 
 
 def test_unbroadcast_returns_what_fits_untouched():
-    g = np.ones((2, 3))
+    g = ones(2, 3)
     assert autograd.unbroadcast(g, (2, 3)) is g

@@ -1,10 +1,15 @@
 """Random graphs against the chain rule carried out forwards, by dual numbers."""
 
 import numpy as np
-from hypothesis import given, settings
+import pytest
+from device_helpers import host
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinytrain as tt
+
+pytestmark = pytest.mark.usefixtures("device")  # each example makes all that it uses
+fixture_may_stay = [HealthCheck.function_scoped_fixture]
 
 SIZE = 3
 LEAVES = 3
@@ -33,7 +38,7 @@ MIXING = {  # these mix elements: linear maps, given by their matrices
     "repeat_first": (lambda x: x[[0, 0, 1]], np.eye(SIZE)[[0, 0, 1]]),
     "mean": (lambda x: x.mean().expand(SIZE), np.full((SIZE, SIZE), 1 / SIZE)),
     "matmul": (
-        lambda x: tt.Tensor(np.arange(9.0).reshape(3, 3) / 10) @ x,
+        lambda x: tt.from_numpy(np.arange(9.0).reshape(3, 3) / 10) @ x,
         np.arange(9.0).reshape(3, 3) / 10,
     ),
 }
@@ -53,7 +58,7 @@ def programs(draw):
 
 
 def run_tinytrain(steps, starts):
-    leaves = [tt.Tensor(start.copy(), requires_grad=True) for start in starts]
+    leaves = [tt.from_numpy(start.copy()).requires_grad_() for start in starts]
     values = list(leaves)
     for name, i, j in steps:
         if name in BINARY:
@@ -61,12 +66,12 @@ def run_tinytrain(steps, starts):
         else:
             values.append({**UNARY, **MIXING}[name][0](values[i]))
     values[-1].sum().backward()
-    gradients = [np.zeros(SIZE) if x.grad is None else x.grad.data for x in leaves]
-    return values[-1].data, gradients
+    gradients = [np.zeros(SIZE) if x.grad is None else host(x.grad) for x in leaves]
+    return host(values[-1]), gradients
 
 
 def run_forwards(steps, starts):
-    """Carry each value together with its whole Jacobian with respect to all leaves."""
+    """Carry each value together with its whole Jacobian with respect to all leaves, on the CPU."""
     values = list(starts)
     width = LEAVES * SIZE
     jacobians = [np.eye(width)[k * SIZE : (k + 1) * SIZE] for k in range(LEAVES)]
@@ -101,7 +106,7 @@ def limited(steps, starts):
     return result
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=fixture_may_stay)
 @given(programs(), st.integers(0, 2**32 - 1))
 def test_random_graphs_equal_the_forward_chain_rule(steps, seed):
     starts = list(np.random.default_rng(seed).uniform(-1.5, 1.5, (LEAVES, SIZE)))
@@ -114,13 +119,13 @@ def test_random_graphs_equal_the_forward_chain_rule(steps, seed):
         np.testing.assert_allclose(gradient / scale, slope / scale, rtol=1e-9, atol=1e-11)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=fixture_may_stay)
 @given(programs(), st.integers(0, 2**32 - 1))
 def test_leaves_gradients_add_over_passes_and_stay_apart(steps, seed):
     starts = list(np.random.default_rng(seed).uniform(-1.5, 1.5, (LEAVES, SIZE)))
     steps = limited(steps, starts)
     once = run_tinytrain(steps, starts)[1]
-    leaves = [tt.Tensor(start.copy(), requires_grad=True) for start in starts]
+    leaves = [tt.from_numpy(start.copy()).requires_grad_() for start in starts]
     for _ in range(2):
         values = list(leaves)
         for name, i, j in steps:
@@ -128,5 +133,5 @@ def test_leaves_gradients_add_over_passes_and_stay_apart(steps, seed):
             values.append({**UNARY, **BINARY, **MIXING}[name][0](*operands))
         values[-1].sum().backward()
     for x, gradient in zip(leaves, once, strict=True):
-        both = np.zeros(SIZE) if x.grad is None else x.grad.data
+        both = np.zeros(SIZE) if x.grad is None else host(x.grad)
         np.testing.assert_allclose(both, 2 * gradient, rtol=1e-12, atol=1e-12)

@@ -6,27 +6,34 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from device_helpers import ACCELERATORS, host, share_memory
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinytrain as tt
 from tinytrain.ops.arithmetic import Add
 from tinytrain.tensor import ValuesAndIndices
 
-FLOATS = [np.float32, np.float64]
+pytestmark = pytest.mark.usefixtures("device")
+on_the_cpu = pytest.mark.parametrize("device", ["cpu"], indirect=True)
+# Each example makes all that it uses, so the fixture may stay from one to the next.
+few_examples = settings(
+    max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
 DTYPES = ["bool", "uint8", "int32", "int64", "float32", "float64"]
 
 
 def tensor(*shape, dtype=np.float64, requires_grad=False):
     array = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
-    return tt.Tensor(array, requires_grad)
+    return tt.from_numpy(array).requires_grad_(requires_grad)
 
 
 # ---------------------------------------------------------------- what it is
 
 
-def test_it_takes_the_array_as_it_is():
-    array = np.ones((2, 3))
+def test_it_takes_the_array_as_it_is(device):
+    array = tensor(2, 3).data
     x = tt.Tensor(array)
     assert x.data is array
     assert (x.shape, x.size(), x.size(-1), x.ndim, x.dim(), x.numel()) == (
@@ -37,7 +44,7 @@ def test_it_takes_the_array_as_it_is():
         2,
         6,
     )
-    assert (x.dtype, x.device, len(x)) == (np.float64, "cpu", 2)
+    assert (x.dtype, x.device, len(x)) == (np.float64, device, 2)
     assert (x.is_leaf, x.requires_grad, x.grad) == (True, False, None)
 
 
@@ -52,7 +59,7 @@ def test_integers_cannot_require_gradients(dtype):
     with pytest.raises(
         TypeError, match=f"floating-point tensors can require gradients, not {dtype}"
     ):
-        tt.Tensor(np.ones(2, dtype=dtype), requires_grad=True)
+        tt.Tensor(tensor(2, dtype=dtype).data, requires_grad=True)
 
 
 def test_requires_grad_is_for_leaves():
@@ -70,9 +77,9 @@ def test_unknown_attributes_raise():
         _ = x.shpae
 
 
-def test_repr_names_what_matters():
+def test_repr_names_what_matters(device):
     x = tensor(2, requires_grad=True)
-    assert repr(x) == "tensor([0., 1.], dtype=float64, device=cpu, requires_grad=True)"
+    assert repr(x) == f"tensor([0., 1.], dtype=float64, device={device}, requires_grad=True)"
     assert repr(x * 2).endswith("requires_grad=True, op=Mul)")
 
 
@@ -113,13 +120,15 @@ def test_item_and_conversions():
             convert(tensor(2))
 
 
-def test_numpy_shares_memory_and_refuses_to_lose_the_graph():
+def test_numpy_shares_host_memory_and_refuses_to_lose_the_graph(device):
     x = tensor(2)
-    assert x.numpy() is x.data
+    assert type(x.numpy()) is np.ndarray
+    assert x.numpy().tolist() == [0, 1]
     with pytest.raises(RuntimeError, match="detach"):
         x.requires_grad_().numpy()
-    assert x.detach().numpy() is x.data
-    assert x.cpu() is x
+    if device == "cpu":
+        assert x.detach().numpy() is x.data
+        assert x.cpu() is x
 
 
 def test_deep_copy_of_a_leaf():
@@ -127,8 +136,8 @@ def test_deep_copy_of_a_leaf():
     (x * 3).sum().backward()
     y = copy.deepcopy(x)
     assert (y.requires_grad, y.grad.tolist()) == (True, [3, 3])
-    assert not np.shares_memory(x.data, y.data)
-    assert not np.shares_memory(x.grad.data, y.grad.data)
+    assert not share_memory(x.data, y.data)
+    assert not share_memory(x.grad.data, y.grad.data)
     with pytest.raises(RuntimeError, match="only leaves"):
         copy.deepcopy(x * 2)
 
@@ -167,7 +176,7 @@ def test_numbers_do_not_widen_float32(combine, number):
     assert result.dtype == np.float32
     result.sum().backward()
     assert x.grad.dtype == np.float32
-    np.testing.assert_array_equal(result.data, combine(x, float(number)).data)
+    np.testing.assert_array_equal(host(result), host(combine(x, float(number))))
 
 
 @pytest.mark.parametrize(
@@ -195,20 +204,21 @@ def test_none_is_no_operand():
 
 
 def test_bare_arrays_are_refused_on_both_sides():
-    x, array = tensor(2), np.ones(2)
-    with pytest.raises(TypeError, match=r"Mul got a bare ndarray of shape \(2,\): wrap it"):
-        x * array
-    with pytest.raises(TypeError, match="bare ndarray"):
-        array * x
-    with pytest.raises(TypeError):
-        array @ x
-    with pytest.raises(TypeError, match="bare ndarray"):
-        x == array  # noqa: B015
+    x = tensor(2)
+    for array in (np.ones(2), x.data):
+        with pytest.raises(TypeError, match=r"Mul got a bare ndarray of shape \(2,\): wrap it"):
+            x * array
+        with pytest.raises(TypeError, match="bare ndarray"):
+            array * x
+        with pytest.raises(TypeError):
+            array @ x
+        with pytest.raises(TypeError, match="bare ndarray"):
+            x == array  # noqa: B015
 
 
 @pytest.mark.parametrize("one", DTYPES)
 def test_reductions_keep_floats_and_count_in_int64(one):
-    x = tt.Tensor(np.ones((2, 3), dtype=one))
+    x = tt.ones(2, 3, dtype=one)
     floating = x.dtype.kind == "f"
     for result in (x.sum(), x.sum(1)):
         assert result.dtype == (one if floating else "int64")
@@ -221,8 +231,8 @@ def test_reductions_keep_floats_and_count_in_int64(one):
 
 
 def test_sum_of_small_integers_does_not_wrap():
-    assert tt.Tensor(np.full(1000, 255, dtype=np.uint8)).sum().item() == 255_000
-    assert tt.Tensor(np.ones(300, dtype=bool)).sum().item() == 300
+    assert tt.full(1000, 255, dtype=np.uint8).sum().item() == 255_000
+    assert tt.ones(300, dtype=bool).sum().item() == 300
 
 
 @pytest.mark.parametrize("function", ["exp", "log", "sqrt", "tanh", "sigmoid"])
@@ -335,7 +345,7 @@ def test_extremes_of_nothing(method):
 def test_mean_and_variance_of_nothing_are_nan():
     assert np.isnan(tt.zeros(0).mean().item())
     assert np.isnan(tt.ones(1).var().item())
-    assert np.isnan(tt.zeros(0, 2).var(0).data).all()
+    assert np.isnan(host(tt.zeros(0, 2).var(0))).all()
 
 
 def test_variance_far_from_zero_keeps_its_digits():
@@ -382,11 +392,12 @@ def test_rows_of_minus_infinity():
 # ---------------------------------------------------------------- shapes
 
 
+@few_examples
 @given(st.lists(st.integers(0, 3), max_size=3), st.data())
 def test_reshape_keeps_the_order_of_elements(shape, data):
     x = tensor(*shape)
     sizes = data.draw(st.permutations(shape))
-    assert x.reshape(sizes).data.ravel().tolist() == x.data.ravel().tolist()
+    assert host(x.reshape(sizes)).ravel().tolist() == host(x).ravel().tolist()
     assert x.view(*sizes).shape == tuple(sizes)
 
 
@@ -402,6 +413,7 @@ def test_sizes_must_be_integers():
     assert tensor(2, 3).reshape(np.int64(3), -1).shape == (3, 2)
 
 
+@few_examples
 @given(st.permutations(range(4)))
 def test_permute_and_back(order):
     x = tensor(2, 3, 4, 5)
@@ -421,7 +433,9 @@ def test_permute_needs_every_axis():
 
 def test_expand():
     assert tensor(1, 3).expand(2, -1).tolist() == [[0, 1, 2], [0, 1, 2]]
-    assert not tensor(3).expand(2, 3).data.flags.writeable
+    assert share_memory(tensor(3).expand(2, 3).data, tensor(3).data) is False
+    x = tensor(3)
+    assert share_memory(x.expand(2, 3).data, x.data)
     with pytest.raises(ValueError, match="3 is not 1"):
         tensor(3).expand(2, 4)
     with pytest.raises(ValueError, match="fewer axes"):
@@ -454,6 +468,7 @@ def test_contiguous():
     assert x.T.contiguous().data.flags.c_contiguous
 
 
+@few_examples
 @given(st.integers(0, 12), st.integers(1, 5))
 def test_split_sizes_add_up(total, size):
     x = tensor(total, 2)
@@ -475,6 +490,7 @@ def test_split_errors():
 # ---------------------------------------------------------------- indexing
 
 
+@few_examples
 @given(st.data())
 def test_basic_indexing_is_numpy_s(data):
     x = tensor(3, 4, 2, requires_grad=True)
@@ -485,24 +501,25 @@ def test_basic_indexing_is_numpy_s(data):
     if data.draw(st.booleans()):
         where = (..., *where)
     result = x[where]
-    np.testing.assert_array_equal(result.data, x.data[where])
+    np.testing.assert_array_equal(host(result), host(x)[where])
     result.sum().backward()
     expected = np.zeros(x.shape)
     expected[where] = 1
-    np.testing.assert_array_equal(x.grad.data, expected)
+    np.testing.assert_array_equal(host(x.grad), expected)
 
 
 ROWS = [
     [0, 2, 0],
     np.array([0, 2, 0]),
-    tt.tensor([0, 2, 0]),
     (0, 2, 0),
     np.array([0, 2, 0], np.uint8),
 ]
 
 
 @pytest.mark.parametrize("rows", ROWS, ids=lambda r: type(r).__name__)
-def test_repeated_rows_add_their_gradients(rows):
+@pytest.mark.parametrize("wrap", [lambda rows: rows, tt.tensor], ids=["plain", "tensor"])
+def test_repeated_rows_add_their_gradients(rows, wrap):
+    rows = wrap(rows)
     x = tensor(3, 2, requires_grad=True)
     picked = x[rows, :] if isinstance(rows, tuple) else x[rows]
     assert picked.tolist() == [[0, 1], [4, 5], [0, 1]]
@@ -531,12 +548,15 @@ def test_integers_beside_arrays_move_no_axes(where, shape):
     picked = x[where]
     assert picked.shape == shape
     picked.sum().backward()
-    assert x.grad.data.sum() == picked.numel()
+    assert x.grad.sum().item() == picked.numel()
 
 
 def test_index_that_does_not_fit():
     x = tensor(3, 2)
     for where in (3, -4, [0, 3], (0, 0, 0), [True, False]):
+        with pytest.raises(IndexError):
+            x[where]
+    for where in (tt.tensor([0, 3]), np.array([-4]), tt.tensor([3, 0])[:1]):
         with pytest.raises(IndexError):
             x[where]
     for where in (np.array([0.5]), tt.tensor([1.0])):
@@ -562,17 +582,18 @@ def test_promotion_is_torch_s(shapes):
     torch = pytest.importorskip("torch")
     for one, other in itertools.product(DTYPES, DTYPES):
         x, y = sample_of(one, shapes[0]), sample_of(other, shapes[1])
-        ours = tt.Tensor(x) + tt.Tensor(y)
+        ours = tt.from_numpy(x) + tt.from_numpy(y)
         theirs = torch.tensor(x) + torch.tensor(y)
         assert str(theirs.dtype) == f"torch.{ours.dtype}", (one, other)
-        ours, theirs = tt.Tensor(x) / tt.Tensor(y), torch.tensor(x) / torch.tensor(y)
+        ours = tt.from_numpy(x) / tt.from_numpy(y)
+        theirs = torch.tensor(x) / torch.tensor(y)
         assert str(theirs.dtype) == f"torch.{ours.dtype}", (one, other)
         if shapes[0] and shapes[1]:
-            ours = tt.cat([tt.Tensor(x), tt.Tensor(y)])
+            ours = tt.cat([tt.from_numpy(x), tt.from_numpy(y)])
             theirs = torch.cat([torch.tensor(x), torch.tensor(y)])
             assert str(theirs.dtype) == f"torch.{ours.dtype}", (one, other)
         if shapes[0] == shapes[1]:
-            ours = tt.stack([tt.Tensor(x), tt.Tensor(y)])
+            ours = tt.stack([tt.from_numpy(x), tt.from_numpy(y)])
             assert ours.dtype == tt.cat([ours[:1], ours]).dtype
 
 
@@ -583,11 +604,11 @@ def test_promotion_with_numbers_is_torch_s(number):
     for dtype in DTYPES:
         x = sample_of(dtype, (2,))
         for ours, theirs in [
-            (tt.Tensor(x) + number, torch.tensor(x) + number),
-            (number * tt.Tensor(x), number * torch.tensor(x)),
-            (tt.Tensor(x) / number, torch.tensor(x) / number),
+            (tt.from_numpy(x) + number, torch.tensor(x) + number),
+            (number * tt.from_numpy(x), number * torch.tensor(x)),
+            (tt.from_numpy(x) / number, torch.tensor(x) / number),
             (
-                tt.where(tt.tensor([True, False]), number, tt.Tensor(x)),
+                tt.where(tt.tensor([True, False]), number, tt.from_numpy(x)),
                 torch.where(torch.tensor([True, False]), number, torch.tensor(x)),
             ),
             (
@@ -596,22 +617,29 @@ def test_promotion_with_numbers_is_torch_s(number):
             ),
         ]:
             assert str(theirs.dtype) == f"torch.{ours.dtype}", dtype
-            np.testing.assert_array_equal(ours.data, theirs.numpy())
+            np.testing.assert_array_equal(host(ours), theirs.numpy())
 
 
 def test_sums_of_tensors_of_no_axes():
-    x, y = tt.Tensor(np.array(1.5)), tt.Tensor(np.array(2.5))
+    x, y = tt.tensor(1.5), tt.tensor(2.5)
     total = tt.apply(Add(), x, y)
-    assert isinstance(total.data, np.ndarray)
+    assert type(total.data) is type(x.data)
     assert total.shape == ()
 
 
-def test_numpy_reads_a_tensor_that_requires_no_gradient():
+@on_the_cpu
+def test_numpy_reads_a_tensor_that_requires_no_gradient(device):
     x = tt.tensor([[1.0, 2.0]])
     assert np.asarray(x).dtype == np.float32
     np.testing.assert_array_equal(np.asarray(x, dtype=np.float64), [[1.0, 2.0]])
     with pytest.raises(RuntimeError, match=r"detach\(\)"):
         np.asarray(tt.ones(2, requires_grad=True))
+
+
+@pytest.mark.parametrize("device", ACCELERATORS, indirect=True)
+def test_numpy_is_told_where_a_tensor_is(device):
+    with pytest.raises(TypeError, match=rf"a tensor on {device} is not copied silently.*numpy\(\)"):
+        np.asarray(tt.ones(2))
 
 
 def test_an_integer_tensor_of_one_element_is_an_index():
@@ -633,10 +661,12 @@ def test_leaves_can_be_pickled_also_when_an_optimizer_holds_them():
     copy = pickle.loads(pickle.dumps(layer))
     for ours, theirs in zip(layer.parameters(), copy.parameters(), strict=True):
         assert type(theirs) is tt.nn.Parameter
-        np.testing.assert_array_equal(ours.data, theirs.data)
-        np.testing.assert_array_equal(ours.grad.data, theirs.grad.data)
+        assert theirs.device == ours.device
+        assert not share_memory(ours.data, theirs.data)
+        np.testing.assert_array_equal(host(ours), host(theirs))
+        np.testing.assert_array_equal(host(ours.grad), host(theirs.grad))
     optimizer.step()
-    assert (copy.weight.data != layer.weight.data).any()
+    assert (host(copy.weight) != host(layer.weight)).any()
 
 
 def test_max_of_two_tensors_points_to_maximum():
@@ -644,6 +674,18 @@ def test_max_of_two_tensors_points_to_maximum():
         tt.ones(2).max(tt.ones(2))
 
 
-def test_to_a_device_says_what_to_call():
-    with pytest.raises(TypeError, match=r"tt\.to_device"):
-        tt.ones(2).to("cuda")
+def test_to_a_device_that_was_not_chosen(device):
+    other = "mock" if device != "mock" else "cuda"
+    with pytest.raises(RuntimeError, match=rf"to\('{other}'\) needs tt\.set_device\('{other}'\)"):
+        tt.ones(2).to(other)
+
+
+def test_gradients_cross_to_the_host_and_back(device):
+    x = tt.tensor([1.0, 2.0], requires_grad=True)
+    there = x.cpu()
+    assert there.device == "cpu"
+    back = (there * 3).to(device)
+    assert back.device == device
+    (back * x).sum().backward()
+    assert x.grad.device == device
+    assert x.grad.tolist() == [6, 12]

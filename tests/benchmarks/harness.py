@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -56,13 +56,13 @@ def serve(module_name: str, function_name: str, arguments: list[Any]) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not become a reply
     module = importlib.import_module(module_name)
     imported_mb = memory_mb()[0]
-    make_step: Callable[..., Callable[[], float]] = getattr(module, function_name)
+    make_step: Callable[..., Callable[[], SupportsFloat]] = getattr(module, function_name)
     for line in sys.stdin:
         request = json.loads(line)
         reply: dict[str, Any]
         if request["do"] == "losses":
             step = make_step(*arguments)
-            reply = {"losses": [step() for _ in range(request["steps"])]}
+            reply = {"losses": [float(step()) for _ in range(request["steps"])]}
             del step
         elif request["do"] == "block":
             reply = _time_block(make_step(*arguments), request["seconds"])
@@ -71,25 +71,36 @@ def serve(module_name: str, function_name: str, arguments: list[Any]) -> None:
         replies.write(json.dumps(reply) + "\n")
 
 
-def _time_block(step: Callable[[], float], seconds: float) -> dict[str, float]:
+def _time_block(step: Callable[[], SupportsFloat], seconds: float) -> dict[str, float]:
     """Mean seconds per step over about `seconds`, after a warm-up of a tenth of that.
 
     Every block starts from the initial weights and ends early: Adam's moments of a ReLU that died
     shrink by a tenth per step, after 800 steps they are denormal numbers, and a CPU takes several
     times as long for those. How long the benchmark runs must not change what it measures.
+
+    A step on a device may return before its work is done. It has a method `synchronize`, which
+    waits; and a method `device_mb`, the memory it holds there.
     """
+    synchronize = getattr(step, "synchronize", _nothing)
     warm_up_end = time.perf_counter() + seconds / 10
     step()
     while time.perf_counter() < warm_up_end:
         step()
+    synchronize()
     steps = 0
     foreign_before, start = _foreign_seconds(), time.perf_counter()
     while steps < 2 or (steps < MOST_STEPS and time.perf_counter() - start < seconds):
         step()
         steps += 1
+    synchronize()
     elapsed = time.perf_counter() - start
     foreign = (_foreign_seconds() - foreign_before) / elapsed / (os.cpu_count() or 1)
-    return {"seconds": elapsed / steps, "foreign": foreign}
+    device_mb = getattr(step, "device_mb", _nothing)() or 0.0
+    return {"seconds": elapsed / steps, "foreign": foreign, "device_mb": device_mb}
+
+
+def _nothing() -> None:
+    """What a step on the CPU has to wait for, and holds elsewhere."""
 
 
 def _foreign_seconds() -> float:
@@ -159,7 +170,10 @@ class Worker:
 
 @dataclass
 class Result:
-    """What one variant took: seconds per step of every round, MB, and the first losses."""
+    """What one variant took: seconds per step of every round, MB, and the first losses.
+
+    `peak_mb` is the process's memory, `device_mb` that on a device.
+    """
 
     variant: str
     losses: list[float]
@@ -167,6 +181,7 @@ class Result:
     loud_blocks: int = 0
     imported_mb: float = 0.0
     peak_mb: float = 0.0
+    device_mb: float = 0.0
 
     @property
     def median_seconds(self) -> float:
@@ -224,6 +239,7 @@ def _take_block(worker: Worker, result: Result, seconds: float) -> None:
     block = min(blocks, key=lambda taken: taken["foreign"])
     result.seconds.append(block["seconds"])
     result.loud_blocks += block["foreign"] > QUIET_SHARE
+    result.device_mb = max(result.device_mb, *(taken["device_mb"] for taken in blocks))
 
 
 if __name__ == "__main__":

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tinytrain.data import DataLoader, TensorDataset
 from tinytrain.nn import functional as F
 from tinytrain.optim import SGD
 from tinytrain.train import accumulate_gradients, divide_gradients
+
+pytestmark = pytest.mark.usefixtures("device")
 
 X = np.array([[1, 0.5], [2, 1], [0.5, 2], [1.5, 0.5], [3, 1.5], [0.5, 0.5], [2.5, 2], [1, 1.5]])
 Y = 2 * X[:, 0] - X[:, 1] + 1
@@ -79,11 +82,11 @@ def squared_error(model, batch):
 
 
 def gradient_of(model):
-    return np.r_[model.weight.grad.data[0], model.bias.grad.data]
+    return np.r_[host(model.weight.grad)[0], host(model.bias.grad)]
 
 
 def values_of(model):
-    return np.r_[model.weight.data[0], model.bias.data]
+    return np.r_[host(model.weight)[0], host(model.bias)]
 
 
 def full_gradient(model, rows=slice(None)):

@@ -4,41 +4,47 @@ import numpy as np
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tests.train.tiny_language import CAPACITY, VOCABULARY, make_gpt
 from tinytrain.models.gpt import _draw
 
-MODEL = make_gpt()
 PROMPT = np.array([3, 1, 4])
 
 
-def logits_after(tokens):
-    return MODEL(tt.from_numpy(np.array([tokens[-CAPACITY:]]))).data[0, -1]
+@pytest.fixture
+def model(device):
+    """On each device; the draws themselves are made on the host."""
+    return make_gpt()
 
 
-def test_a_seed_repeats_the_text():
-    first = MODEL.generate(PROMPT, 20, seed=5)
-    assert np.array_equal(first, MODEL.generate(PROMPT, 20, seed=5))
-    assert not np.array_equal(first, MODEL.generate(PROMPT, 20, seed=6))
+def logits_after(model, tokens):
+    return host(model(tt.from_numpy(np.array([tokens[-CAPACITY:]]))))[0, -1]
+
+
+def test_a_seed_repeats_the_text(model):
+    first = model.generate(PROMPT, 12, seed=5)
+    assert np.array_equal(first, model.generate(PROMPT, 12, seed=5))
+    assert not np.array_equal(first, model.generate(PROMPT, 12, seed=6))
     generator = tt.Generator(5)
-    assert np.array_equal(first, MODEL.generate(PROMPT, 20, seed=generator))
-    assert not np.array_equal(first, MODEL.generate(PROMPT, 20, seed=generator))  # it moved on
+    assert np.array_equal(first, model.generate(PROMPT, 12, seed=generator))
+    assert not np.array_equal(first, model.generate(PROMPT, 12, seed=generator))  # it moved on
 
 
-def test_the_default_generator_is_left_alone():
+def test_the_default_generator_is_left_alone(model):
     before = tt.default_generator().get_state()
-    MODEL.generate(PROMPT, 3)
+    model.generate(PROMPT, 3)
     assert tt.default_generator().get_state() == before
 
 
 @pytest.mark.parametrize("length", [1, 3, CAPACITY, CAPACITY + 5])
-def test_temperature_zero_takes_the_likeliest(length):
+def test_temperature_zero_takes_the_likeliest(model, length):
     """Also where the prompt, or the text, is longer than the context: its end counts."""
     prompt = np.random.default_rng(0).integers(0, VOCABULARY, size=length)
-    text = MODEL.generate(prompt, 15, temperature=0.0)
+    text = model.generate(prompt, 15, temperature=0.0)
     assert text.shape == (length + 15,)
     assert np.array_equal(text[:length], prompt)
     for position in range(length, len(text)):
-        assert text[position] == logits_after(text[:position]).argmax()
+        assert text[position] == logits_after(model, text[:position]).argmax()
 
 
 def test_the_draws_follow_the_distribution():
@@ -58,9 +64,9 @@ def test_top_k_restricts_the_draw(top_k):
     assert sorted(set(drawn.tolist())) == sorted(np.argsort(-logits)[:top_k].tolist())
 
 
-def test_top_1_is_the_likeliest():
-    greedy = MODEL.generate(PROMPT, 12, temperature=0.0)
-    assert np.array_equal(MODEL.generate(PROMPT, 12, top_k=1, seed=3), greedy)
+def test_top_1_is_the_likeliest(model):
+    greedy = model.generate(PROMPT, 12, temperature=0.0)
+    assert np.array_equal(model.generate(PROMPT, 12, top_k=1, seed=3), greedy)
 
 
 def test_a_token_of_no_weight_is_never_drawn():
@@ -75,29 +81,30 @@ def test_a_token_of_no_weight_is_never_drawn():
 
 
 @pytest.mark.parametrize("temperature", [1e-3, 1e-300, 1e-320])
-def test_a_tiny_temperature_takes_the_likeliest_too(temperature):
-    greedy = MODEL.generate(PROMPT, 8, temperature=0.0)
-    assert np.array_equal(MODEL.generate(PROMPT, 8, temperature=temperature), greedy)
+def test_a_tiny_temperature_takes_the_likeliest_too(model, temperature):
+    greedy = model.generate(PROMPT, 8, temperature=0.0)
+    assert np.array_equal(model.generate(PROMPT, 8, temperature=temperature), greedy)
 
 
-def test_rows_of_a_batch_are_drawn_each_for_itself():
+def test_rows_of_a_batch_are_drawn_each_for_itself(model):
     prompts = np.array([[3, 1, 4], [1, 5, 9]])
-    greedy = MODEL.generate(prompts, 6, temperature=0.0)
+    greedy = model.generate(prompts, 6, temperature=0.0)
     assert greedy.shape == (2, 9)
     for row, prompt in zip(greedy, prompts, strict=True):
-        assert np.array_equal(row, MODEL.generate(prompt, 6, temperature=0.0))
-    same = MODEL.generate(np.tile(PROMPT, (4, 1)), 10, seed=0)
+        assert np.array_equal(row, model.generate(prompt, 6, temperature=0.0))
+    same = model.generate(np.tile(PROMPT, (4, 1)), 10, seed=0)
     assert len({tuple(row) for row in same}) == 4
 
 
-def test_what_is_returned():
-    text = MODEL.generate(PROMPT.astype(np.uint8), 2)
+def test_what_is_returned(model):
+    text = model.generate(PROMPT.astype(np.uint8), 2)
     assert text.dtype == np.int64
-    assert np.array_equal(MODEL.generate(PROMPT, 0), PROMPT)
-    assert MODEL.generate(PROMPT[None], 0).shape == (1, 3)
-    assert MODEL.generate([3, 1, 4], 2).shape == (5,)
+    assert np.array_equal(model.generate(PROMPT, 0), PROMPT)
+    assert model.generate(PROMPT[None], 0).shape == (1, 3)
+    assert model.generate([3, 1, 4], 2).shape == (5,)
 
 
+@pytest.mark.usefixtures("device")
 def test_modes_are_put_back_and_nothing_is_recorded():
     model = make_gpt(dropout=0.5)
     model.blocks[0].eval()
@@ -130,11 +137,12 @@ def test_modes_are_put_back_and_nothing_is_recorded():
         (np.array([1, VOCABULARY]), {}, IndexError, f"{VOCABULARY} at position"),
     ],
 )
-def test_settings_that_make_no_sense(prompt, settings, error, message):
+def test_settings_that_make_no_sense(model, prompt, settings, error, message):
     with pytest.raises(error, match=message):
-        MODEL.generate(prompt, **({"max_new_tokens": 2} | settings))
+        model.generate(prompt, **({"max_new_tokens": 2} | settings))
 
 
+@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_model_that_broke_is_not_drawn_from(temperature):
     model = make_gpt()
@@ -143,6 +151,7 @@ def test_a_model_that_broke_is_not_drawn_from(temperature):
         model.generate(PROMPT, 1, temperature=temperature)
 
 
+@pytest.mark.usefixtures("device")
 def test_context_limits_what_is_looked_at():
     tt.manual_seed(0)
     model = tt.models.GPT(

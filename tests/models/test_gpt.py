@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tests.train.tiny_language import make_gpt
 from tinytrain.data import pad_collate
 from tinytrain.models import GPT, GPTConfig, language_model_loss
+
+pytestmark = pytest.mark.usefixtures("device")
 
 SMALL = {"context_length": 8, "num_layers": 2, "num_heads": 2, "embed_dim": 16}
 
@@ -43,17 +46,17 @@ def test_a_tied_head_is_one_parameter_that_gets_both_gradients():
     assert len(names) == len(set(names))
     batch = tt.to_device(pad_collate([ids(6), ids(9, seed=1)]))
     language_model_loss(model, batch)[0].backward()
-    tied = model.token_embedding.weight.grad.data
+    tied = host(model.token_embedding.weight.grad)
 
     separate = make_gpt()
     for name, parameter in model.named_parameters():
         dict(separate.named_parameters())[name].data[...] = parameter.data
     separate.head.weight.data[...] = model.head.weight.data
     language_model_loss(separate, batch)[0].backward()
-    both = separate.token_embedding.weight.grad.data + separate.head.weight.grad.data
+    both = host(separate.token_embedding.weight.grad) + host(separate.head.weight.grad)
     np.testing.assert_allclose(tied, both, rtol=1e-10, atol=1e-12)
     tt.optim.SGD(model.parameters(), lr=0.1).step()
-    assert np.array_equal(model.head.weight.data, model.token_embedding.weight.data)
+    assert np.array_equal(host(model.head.weight), host(model.token_embedding.weight))
 
 
 @pytest.mark.parametrize("changed", range(1, 10))
@@ -62,7 +65,7 @@ def test_a_later_token_changes_no_earlier_logits(changed):
     first = ids(1, 10)
     second = first.copy()
     second[0, changed] = (second[0, changed] + 1) % 13
-    before, after = (model(tt.from_numpy(tokens)).data[0] for tokens in (first, second))
+    before, after = (host(model(tt.from_numpy(tokens)))[0] for tokens in (first, second))
     assert np.array_equal(before[:changed], after[:changed])
     assert np.abs(before[changed:] - after[changed:]).min(axis=-1).max() > 1e-6
     assert np.abs(before[changed] - after[changed]).max() > 1e-3
@@ -72,13 +75,13 @@ def test_segments_of_a_row_do_not_see_each_other():
     model = make_gpt()
     lengths = [4, 5, 3]
     sequences = [ids(length, seed=length) for length in lengths]
-    alone = [model(tt.from_numpy(tokens[None])).data[0] for tokens in sequences]
+    alone = [host(model(tt.from_numpy(tokens[None])))[0] for tokens in sequences]
     row = np.concatenate(sequences)[None]
     segments = np.repeat([1, 2, 3], lengths)[None]
     positions = np.concatenate([np.arange(n) for n in lengths])[None]
-    together = model(*map(tt.from_numpy, (row, positions, segments))).data[0]
+    together = host(model(*map(tt.from_numpy, (row, positions, segments))))[0]
     np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-10, atol=1e-12)
-    mixed = model(tt.from_numpy(row), tt.from_numpy(positions)).data[0]
+    mixed = host(model(tt.from_numpy(row), tt.from_numpy(positions)))[0]
     assert np.abs(mixed[:4] - alone[0]).max() < 1e-10
     assert np.abs(mixed[4:] - together[4:]).max() > 1e-2
 
@@ -86,10 +89,10 @@ def test_segments_of_a_row_do_not_see_each_other():
 def test_positions_matter_and_count_from_zero():
     model = make_gpt()
     tokens = tt.from_numpy(ids(1, 6))
-    plain = model(tokens).data
-    given = model(tokens, tt.from_numpy(np.arange(6)[None])).data
+    plain = host(model(tokens))
+    given = host(model(tokens, tt.from_numpy(np.arange(6)[None])))
     assert np.array_equal(plain, given)
-    later = model(tokens, tt.from_numpy(np.arange(3, 9)[None])).data
+    later = host(model(tokens, tt.from_numpy(np.arange(3, 9)[None])))
     assert np.abs(plain - later).max() > 1e-2
 
 
@@ -129,19 +132,19 @@ def test_initial_weights():
     model = GPT(GPTConfig(300, 64, num_layers=8, num_heads=4, embed_dim=128))
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
-            assert (parameter.data == 0).all()
+            assert (host(parameter) == 0).all()
         elif parameter.ndim == 1:
-            assert (parameter.data == 1).all()
+            assert (host(parameter) == 1).all()
         else:
             to_stream = name.endswith(("projection.weight", "feed_forward.2.weight"))
             std = 0.02 / 4 if to_stream else 0.02  # sqrt(2 * 8 layers) is 4
-            assert parameter.data.std() == pytest.approx(std, rel=0.03), name
+            assert host(parameter).std() == pytest.approx(std, rel=0.03), name
 
 
 def test_the_seed_decides_the_weights():
     def make(seed):
         tt.manual_seed(seed)
-        return GPT(GPTConfig(13, **SMALL)).head.weight.data
+        return host(GPT(GPTConfig(13, **SMALL)).head.weight)
 
     assert np.array_equal(make(1), make(1))
     assert not np.array_equal(make(1), make(2))
@@ -150,9 +153,9 @@ def test_the_seed_decides_the_weights():
 def test_dropout_is_for_training_only():
     model = make_gpt("float32", dropout=0.5)
     tokens = tt.from_numpy(ids(1, 6))
-    assert not np.array_equal(model(tokens).data, model(tokens).data)
+    assert not np.array_equal(host(model(tokens)), host(model(tokens)))
     model.eval()
-    assert np.array_equal(model(tokens).data, model(tokens).data)
+    assert np.array_equal(host(model(tokens)), host(model(tokens)))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +176,7 @@ def test_sizes_that_make_no_sense(settings, message):
 def test_the_loss_is_that_of_the_supervised_tokens():
     model = make_gpt()
     batch = pad_collate([ids(5), ids(1), ids(8, seed=2)])
-    logits = model(*map(tt.from_numpy, (batch.input_ids, batch.positions, batch.segment_ids))).data
+    logits = host(model(*map(tt.from_numpy, (batch.input_ids, batch.positions, batch.segment_ids))))
     expected = 0.0
     for row, targets in zip(logits, batch.targets, strict=True):
         for scores, target in zip(row, targets, strict=True):

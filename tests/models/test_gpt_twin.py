@@ -1,12 +1,14 @@
 """The GPT beside the same model in plain PyTorch: logits, gradients, and fifty steps."""
 
+import itertools
 import json
 
 import numpy as np
 import pytest
 
 import tinytrain as tt
-from tests.models.fixed_run import ADAMW, CONFIG, batches, make_model, weights
+from tests.device_helpers import host
+from tests.models.fixed_run import ADAMW, CONFIG, STEPS, batches, make_model, weights
 from tests.models.test_gpt_recorded import RECORDED, train
 from tests.train.tiny_language import LENGTHS, make_gpt, packed_rows
 from tinytrain.data import collate_packed
@@ -32,17 +34,18 @@ def twins(batch_kind):
     if batch_kind == "padded":
         return make_model("float64"), make_torch_gpt(CONFIG, weights("float64")), next(batches())
     ours = make_gpt()
-    arrays = {name: tensor.data for name, tensor in ours.state_dict().items()}
+    arrays = {name: host(tensor) for name, tensor in ours.state_dict().items()}
     return ours, make_torch_gpt(ours.config, arrays), collate_packed(packed_rows())
 
 
+@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("batch_kind", ["padded", "packed"])
 def test_logits_and_gradients(batch_kind):
     ours, theirs, batch = twins(batch_kind)
     logits = ours(*map(tt.from_numpy, (batch.input_ids, batch.positions, batch.segment_ids)))
     there = batch.segment_ids > 0
     np.testing.assert_allclose(
-        logits.data[there], theirs(batch).detach().numpy()[there], rtol=1e-10, atol=1e-10
+        host(logits)[there], theirs(batch).detach().numpy()[there], rtol=1e-10, atol=1e-10
     )
     loss_sum, items = language_model_loss(ours, tt.to_device(batch))
     expected = theirs.loss_sum(batch)
@@ -52,17 +55,18 @@ def test_logits_and_gradients(batch_kind):
     expected.backward()
     theirs_by_name = dict(theirs.named_parameters())
     for name, parameter in ours.named_parameters():
-        found, wanted = parameter.grad.data, theirs_by_name[name].grad.numpy()
+        found, wanted = host(parameter.grad), theirs_by_name[name].grad.numpy()
         np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-10, err_msg=name)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-10)])
-def test_fifty_steps(dtype, tolerance):
+def test_fifty_steps(device, dtype, tolerance):
     from tests.models import torch_gpt
 
     theirs = torch_gpt.make_torch_gpt(CONFIG, weights(dtype))
-    expected = torch_gpt.train(theirs, batches(), ADAMW)
-    assert train(make_model(dtype)) == pytest.approx(expected, rel=tolerance)
+    steps = STEPS if device == "cpu" else 10
+    expected = torch_gpt.train(theirs, itertools.islice(batches(), steps), ADAMW)
+    assert train(make_model(dtype), steps) == pytest.approx(expected, rel=tolerance)
 
 
 def test_the_record_is_pytorchs():

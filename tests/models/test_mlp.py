@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tinytrain import nn
 from tinytrain.models import MLP, classification_loss
+
+pytestmark = pytest.mark.usefixtures("device")
 
 
 def kinds(model):
@@ -49,9 +52,9 @@ def test_the_formula():
     model = MLP([4, 8, 3]).to("float64")
     first, _, last = model.layers
     x = np.random.default_rng(0).normal(size=(5, 4))
-    hidden = np.maximum(x @ first.weight.data.T + first.bias.data, 0)
-    expected = hidden @ last.weight.data.T + last.bias.data
-    np.testing.assert_allclose(model(tt.tensor(x)).data, expected, rtol=1e-12)
+    hidden = np.maximum(x @ host(first.weight).T + host(first.bias), 0)
+    expected = hidden @ host(last.weight).T + host(last.bias)
+    np.testing.assert_allclose(host(model(tt.tensor(x))), expected, rtol=1e-12)
 
     classes = np.array([0, 2, 1, 1, 0])
     loss_sum, rows = classification_loss(model, (tt.tensor(x), tt.tensor(classes)))

@@ -3,6 +3,7 @@
 import numpy as np
 
 import tinytrain as tt
+from tests.device_helpers import host
 
 
 def numbers(*shape, seed=0):
@@ -27,8 +28,8 @@ def value_and_gradients(function, *arrays):
     tensors = [_leaf(tt.tensor, array) for array in arrays]
     output = function(*tensors)
     output.backward(tt.tensor(numbers(*output.shape, seed=7), dtype=output.dtype))
-    gradients = [t.grad.data if t is not None and t.requires_grad else None for t in tensors]
-    return output.data, gradients
+    gradients = [host(t.grad) if t is not None and t.requires_grad else None for t in tensors]
+    return host(output), gradients
 
 
 def assert_twins(fast, simple, *arrays, tolerance=1e-12):
@@ -56,13 +57,13 @@ def copy_state(ours, theirs, dtype="float64"):
 def assert_same_state(ours, theirs, tolerance):
     """Hold parameters, buffers and the parameters' gradients equal."""
     for name, value in theirs.state_dict().items():
-        assert_close(ours.state_dict()[name].data, value.numpy(), tolerance, name)
+        assert_close(host(ours.state_dict()[name]), value.numpy(), tolerance, name)
     gradients = {name: p.grad for name, p in theirs.named_parameters()}
     for name, parameter in ours.named_parameters():
         expected = gradients.pop(name)
         assert (parameter.grad is None) == (expected is None), name
         if expected is not None:
-            assert_close(parameter.grad.data, expected.numpy(), tolerance, f"gradient of {name}")
+            assert_close(host(parameter.grad), expected.numpy(), tolerance, f"gradient of {name}")
     assert not gradients
 
 
@@ -80,13 +81,13 @@ def assert_like_torch(ours, theirs, *arrays, tolerance=1e-10, **settings):
     expected_outputs = _call(theirs, reference)
     last = len(outputs) - 1
     for position, (one, other) in enumerate(zip(outputs, expected_outputs, strict=True)):
-        assert_close(one.data, other.detach().numpy(), tolerance, f"output {position}")
+        assert_close(host(one), other.detach().numpy(), tolerance, f"output {position}")
         weights = np.asarray(numbers(*one.shape, seed=7))
         one.backward(tt.tensor(weights), retain_graph=position < last)
         other.backward(torch.tensor(weights), retain_graph=position < last)
     for name, value in mine.items():
         if isinstance(value, tt.Tensor) and value.requires_grad:
-            assert_close(value.grad.data, reference[name].grad.numpy(), tolerance, f"d{name}")
+            assert_close(host(value.grad), reference[name].grad.numpy(), tolerance, f"d{name}")
     if isinstance(ours, tt.nn.Module):
         assert_same_state(ours, theirs, tolerance)
 

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tests.nn.comparison import assert_close, numbers
 from tinytrain import nn
 from tinytrain.nn import functional as F
+
+pytestmark = pytest.mark.usefixtures("device")
 
 NOTHING = np.array([[0, 1, 1], [0, 0, 0], [1, 0, 1]], dtype=bool)  # query 1 may see no key
 
@@ -23,19 +26,19 @@ def leaves(*shape, count=3):
 @pytest.mark.parametrize("boolean", [True, False])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_query_without_keys_gets_zero_and_finite_gradients(dtype, boolean):
-    q, k, v = (tt.tensor(x.data, dtype=dtype, requires_grad=True) for x in leaves(2, 4, 3, 5))
+    q, k, v = (tt.tensor(host(x), dtype=dtype, requires_grad=True) for x in leaves(2, 4, 3, 5))
     mask = tt.tensor(NOTHING if boolean else np.where(NOTHING, 0, -math.inf).astype(dtype))
     output = F.scaled_dot_product_attention(q, k, v, mask)
-    assert not output.data[:, :, 1].any()
-    assert output.data[:, :, [0, 2]].all()
+    assert not host(output)[:, :, 1].any()
+    assert host(output)[:, :, [0, 2]].all()
     output.backward(tt.ones(*output.shape).to(dtype))
     for x in (q, k, v):
-        assert np.isfinite(x.grad.data).all()
-    assert not q.grad.data[:, :, 1].any()
+        assert np.isfinite(host(x.grad)).all()
+    assert not host(q.grad)[:, :, 1].any()
     expected = F.scaled_dot_product_attention_simple(
         q, k, v, tt.tensor(np.where(NOTHING, 0, -math.inf).astype(dtype))
     )
-    assert_close(output.data, expected.data, 1e-6 if dtype == "float32" else 1e-13)
+    assert_close(host(output), host(expected), 1e-6 if dtype == "float32" else 1e-13)
 
 
 def test_everything_hidden():
@@ -43,7 +46,7 @@ def test_everything_hidden():
     output = F.scaled_dot_product_attention(q, k, v, tt.tensor(np.zeros((3, 3), bool)))
     output.sum().backward()
     for x in (output, q.grad, k.grad, v.grad):
-        assert not x.data.any()
+        assert not host(x).any()
 
 
 @pytest.mark.parametrize("need_weights", [True, False])
@@ -53,14 +56,14 @@ def test_the_layer_survives_a_sequence_of_padding(need_weights):
     padding = tt.tensor([[False, False, True], [True, True, True]])
     output, weights = layer(x, x, x, key_padding_mask=padding, need_weights=need_weights)
     (output * output).sum().backward()
-    np.testing.assert_array_equal(output.data[1], np.tile(layer.out_proj.bias.data, (3, 1)))
+    np.testing.assert_array_equal(host(output)[1], np.tile(host(layer.out_proj.bias), (3, 1)))
     if need_weights:
-        assert not weights.data[1].any()
-        np.testing.assert_allclose(weights.data[0].sum(-1), 1)
-    assert np.isfinite(x.grad.data).all()
-    assert all(np.isfinite(p.grad.data).all() for p in layer.parameters())
+        assert not host(weights)[1].any()
+        np.testing.assert_allclose(host(weights)[0].sum(-1), 1)
+    assert np.isfinite(host(x.grad)).all()
+    assert all(np.isfinite(host(p.grad)).all() for p in layer.parameters())
     alone, _ = layer(x[:1], x[:1], x[:1], key_padding_mask=padding[:1], need_weights=False)
-    assert_close(output.data[:1], alone.data, 1e-13)
+    assert_close(host(output)[:1], host(alone), 1e-13)
 
 
 def test_padding_in_packed_rows_gets_zero():
@@ -68,11 +71,11 @@ def test_padding_in_packed_rows_gets_zero():
     mask = F.segment_mask(tt.tensor([[1, 1, 2, 2, 0], [0, 0, 0, 0, 0]]), dtype=np.dtype("float64"))
     output = F.packed_self_attention(qkv, 2, mask)
     output.sum().backward()
-    assert not output.data[0, 4].any()
-    assert not output.data[1].any()
-    assert output.data[0, :4].all()
-    assert np.isfinite(qkv.grad.data).all()
-    assert not qkv.grad.data[1].any()
+    assert not host(output)[0, 4].any()
+    assert not host(output)[1].any()
+    assert host(output)[0, :4].all()
+    assert np.isfinite(host(qkv.grad)).all()
+    assert not host(qkv.grad)[1].any()
 
 
 # ---------------------------------------------------------------- causality and segments
@@ -82,11 +85,11 @@ def test_padding_in_packed_rows_gets_zero():
 def test_causal_attention_looks_back_only(length):
     layer = nn.CausalSelfAttention(6, 2).to("float64")
     x = numbers(2, length, 6)
-    before = layer(tt.tensor(x)).data
+    before = host(layer(tt.tensor(x)))
     for position in range(length):
         changed = x.copy()
         changed[:, position] += 1
-        after = layer(tt.tensor(changed)).data
+        after = host(layer(tt.tensor(changed)))
         assert_close(after[:, :position], before[:, :position], 0)
         assert np.abs(after[:, position:] - before[:, position:]).min() > 0
 
@@ -95,7 +98,7 @@ def test_a_causal_prefix_does_not_depend_on_what_follows():
     layer = nn.CausalSelfAttention(6, 3).to("float64")
     x = tt.tensor(numbers(2, 8, 6))
     for length in range(1, 8):
-        assert_close(layer(x[:, :length]).data, layer(x).data[:, :length], 1e-13)
+        assert_close(host(layer(x[:, :length])), host(layer(x))[:, :length], 1e-13)
 
 
 def test_packed_sequences_give_what_they_give_alone():
@@ -103,10 +106,10 @@ def test_packed_sequences_give_what_they_give_alone():
     lengths, x = [3, 1, 4], numbers(1, 9, 6)
     segments = np.array([[1] * 3 + [2] + [3] * 4 + [0]])
     mask = F.segment_mask(tt.tensor(segments), dtype=np.dtype("float64"))
-    packed = layer(tt.tensor(x), mask).data
+    packed = host(layer(tt.tensor(x), mask))
     start = 0
     for length in lengths:
-        alone = layer(tt.tensor(x[:, start : start + length])).data
+        alone = host(layer(tt.tensor(x[:, start : start + length])))
         assert_close(packed[:, start : start + length], alone, 1e-13)
         start += length
 
@@ -116,19 +119,19 @@ def test_segment_ids_are_the_same_as_their_mask():
     segments = tt.tensor([[1, 1, 2, 2, 0], [3, 3, 3, 1, 1]])
     for causal in (True, False):
         mask = F.segment_mask(segments, causal, q.dtype)
-        expected = F.scaled_dot_product_attention(q, k, v, mask).data
+        expected = host(F.scaled_dot_product_attention(q, k, v, mask))
         by_ids = F.scaled_dot_product_attention(q, k, v, is_causal=causal, segment_ids=segments)
-        assert_close(by_ids.data, expected, 0)
+        assert_close(host(by_ids), expected, 0)
         for extra in (numbers(5, 5) > -0.5, numbers(5, 5)):
             both = F.scaled_dot_product_attention(
                 q, k, v, tt.tensor(extra), is_causal=causal, segment_ids=segments
             )
             added = np.where(extra, 0, -math.inf) if extra.dtype == bool else extra
-            expected = F.scaled_dot_product_attention(q, k, v, mask + tt.tensor(added)).data
-            assert_close(both.data, expected, 1e-15)
+            expected = host(F.scaled_dot_product_attention(q, k, v, mask + tt.tensor(added)))
+            assert_close(host(both), expected, 1e-15)
         none = tt.tensor(np.zeros((5, 5), bool))
         hidden = F.scaled_dot_product_attention(q, k, v, none, segment_ids=segments)
-        assert not hidden.data.any()
+        assert not host(hidden).any()
 
 
 def test_segment_mask_is_block_diagonal():
@@ -140,8 +143,8 @@ def test_segment_mask_is_block_diagonal():
         for query in range(6):
             for key in range(6):
                 seen = ids[row, query] == ids[row, key] != 0
-                assert mask.data[row, 0, query, key] == (0 if seen else -math.inf)
-    causal = F.segment_mask(tt.tensor(ids)).data[0, 0]
+                assert host(mask)[row, 0, query, key] == (0 if seen else -math.inf)
+    causal = host(F.segment_mask(tt.tensor(ids)))[0, 0]
     assert np.isneginf(causal[np.triu_indices(6, 1)]).all()
 
 
@@ -150,7 +153,7 @@ def test_causal_masks_have_the_inputs_dtype():
         mask = F.causal_mask(tt.zeros(2, 4, 3, dtype=dtype))
         assert mask.dtype == dtype
         expected = np.triu(np.full((4, 4), -math.inf), 1)
-        np.testing.assert_array_equal(mask.data, expected)
+        np.testing.assert_array_equal(host(mask), expected)
         assert F.causal_mask(tt.zeros(2, 4, dtype=dtype)).tolist() == mask.tolist()
 
 
@@ -160,11 +163,11 @@ def test_masks_may_be_of_any_shape_that_broadcasts(shape, boolean):
     mask = np.asarray(numbers(*shape) > -0.5) if boolean else numbers(*shape)
     full = tt.tensor(np.broadcast_to(mask, (2, 3, 5, 5)).copy())
     q, k, v = leaves(2, 3, 5, 4)
-    expected = F.scaled_dot_product_attention(q, k, v, full).data
-    assert_close(F.scaled_dot_product_attention(q, k, v, tt.tensor(mask)).data, expected, 1e-14)
+    expected = host(F.scaled_dot_product_attention(q, k, v, full))
+    assert_close(host(F.scaled_dot_product_attention(q, k, v, tt.tensor(mask))), expected, 1e-14)
     qkv = tt.tensor(numbers(2, 5, 36))
-    expected = F.packed_self_attention(qkv, 3, full).data
-    assert_close(F.packed_self_attention(qkv, 3, tt.tensor(mask)).data, expected, 1e-14)
+    expected = host(F.packed_self_attention(qkv, 3, full))
+    assert_close(host(F.packed_self_attention(qkv, 3, tt.tensor(mask))), expected, 1e-14)
 
 
 # ---------------------------------------------------------------- numbers
@@ -173,17 +176,17 @@ def test_masks_may_be_of_any_shape_that_broadcasts(shape, boolean):
 @pytest.mark.parametrize("large", [1e4, 1e15])
 def test_large_scores_do_not_overflow(large):
     q, k, v = (
-        tt.tensor(x.data * scale, dtype="float32", requires_grad=True)
+        tt.tensor(host(x) * scale, dtype="float32", requires_grad=True)
         for x, scale in zip(leaves(2, 2, 4, 8), (large, large, 1), strict=True)
     )
     output = F.scaled_dot_product_attention(q, k, v)
     output.sum().backward()
     for x in (output, q.grad, k.grad, v.grad):
-        assert np.isfinite(x.data).all()
+        assert np.isfinite(host(x)).all()
         assert x.dtype == np.float32
-    best = (q.data @ k.data.swapaxes(-1, -2)).argmax(-1)
-    expected = np.take_along_axis(v.data, best[..., None], 2)
-    np.testing.assert_allclose(output.data, expected, rtol=1e-5)
+    best = (host(q) @ host(k).swapaxes(-1, -2)).argmax(-1)
+    expected = np.take_along_axis(host(v), best[..., None], 2)
+    np.testing.assert_allclose(host(output), expected, rtol=1e-5)
 
 
 def test_attention_weights_are_a_distribution():
@@ -191,10 +194,10 @@ def test_attention_weights_are_a_distribution():
     x, memory = tt.tensor(numbers(2, 4, 6)), tt.tensor(numbers(2, 5, 6, seed=1))
     _, weights = layer(x, memory, memory, average_attn_weights=False)
     assert weights.shape == (2, 3, 4, 5)
-    np.testing.assert_allclose(weights.data.sum(-1), 1)
-    assert (weights.data > 0).all()
+    np.testing.assert_allclose(host(weights).sum(-1), 1)
+    assert (host(weights) > 0).all()
     _, causal = layer(x, x, x, is_causal=True)
-    np.testing.assert_array_equal(np.triu(causal.data[0], 1), 0)
+    np.testing.assert_array_equal(np.triu(host(causal)[0], 1), 0)
 
 
 def test_both_ways_through_the_layer_agree():
@@ -204,7 +207,7 @@ def test_both_ways_through_the_layer_agree():
     fused, nothing = layer(x, memory, memory, need_weights=False)
     assert nothing is None
     assert weights.shape == (2, 4, 5)
-    assert_close(fused.data, composed.data, 1e-13)
+    assert_close(host(fused), host(composed), 1e-13)
 
 
 # ---------------------------------------------------------------- mistakes

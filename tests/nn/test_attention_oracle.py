@@ -9,7 +9,7 @@ import tinytrain as tt
 from tests.nn.comparison import assert_like_torch, copy_state, numbers
 
 torch = pytest.importorskip("torch")
-pytestmark = [pytest.mark.oracle, pytest.mark.usefixtures("torch_on_one_thread")]
+pytestmark = [pytest.mark.oracle, pytest.mark.usefixtures("torch_on_one_thread", "device")]
 
 BATCH, QUERIES, KEYS, WIDTH, HEADS = 3, 4, 5, 6, 2
 

@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tinytrain import nn
 from tinytrain.nn import functional as F
 
+pytestmark = pytest.mark.usefixtures("device")
+
 X = np.zeros((2, 4), np.float32)
-TARGETS = tt.tensor([0, 1])
+
+
+def targets():
+    return tt.tensor([0, 1])
 
 
 def message_of(call):
@@ -32,15 +38,15 @@ CASES = {
         ["running_mean has shape (3,)", "(2, 4)"],
     ),
     "cross-entropy": (
-        lambda: nn.CrossEntropyLoss()(tt.zeros(3, 4), TARGETS),
+        lambda: nn.CrossEntropyLoss()(tt.zeros(3, 4), targets()),
         ["(N, C)", "(3, 4)", "(2,)"],
     ),
     "cross-entropy, more axes": (
-        lambda: nn.CrossEntropyLoss()(tt.zeros(2, 4, 3), TARGETS),
+        lambda: nn.CrossEntropyLoss()(tt.zeros(2, 4, 3), targets()),
         ["(N, C, ...)", "(2, 4, 3)", "(2,)"],
     ),
     "cross-entropy, one item": (
-        lambda: nn.CrossEntropyLoss()(tt.zeros(4), TARGETS),
+        lambda: nn.CrossEntropyLoss()(tt.zeros(4), targets()),
         ["(C,)", "(4,)", "(2,)"],
     ),
     "cross-entropy, no axis": (
@@ -98,7 +104,7 @@ CASES = {
         ["floating-point", "int64"],
     ),
     "cross-entropy, integers": (
-        lambda: nn.CrossEntropyLoss()(tt.zeros(2, 4).long(), TARGETS),
+        lambda: nn.CrossEntropyLoss()(tt.zeros(2, 4).long(), targets()),
         ["floating-point", "int64"],
     ),
     "cross-entropy, float targets": (
@@ -116,7 +122,7 @@ CASES = {
     # settings that do not exist
     "gelu form": (lambda: nn.GELU("fast")(tt.zeros(1)), ["'none' or 'tanh'", "'fast'"]),
     "reduction": (
-        lambda: nn.CrossEntropyLoss(reduction="avg")(tt.zeros(2, 4), TARGETS),
+        lambda: nn.CrossEntropyLoss(reduction="avg")(tt.zeros(2, 4), targets()),
         ["mean, sum, none", "'avg'"],
     ),
     "reduction of squares": (
@@ -124,7 +130,7 @@ CASES = {
         ["mean, sum, none", "'avg'"],
     ),
     "smoothing": (
-        lambda: nn.CrossEntropyLoss(label_smoothing=1.5)(tt.zeros(2, 4), TARGETS),
+        lambda: nn.CrossEntropyLoss(label_smoothing=1.5)(tt.zeros(2, 4), targets()),
         ["0 to 1", "1.5"],
     ),
     "softmax axis": (lambda: F.softmax(tt.zeros(2, 4), 2), ["2", "in operation Softmax"]),
@@ -173,7 +179,9 @@ def test_the_message_says_what_came_and_what_is_wanted(case):
         lambda x: F.log_softmax(x, 1),
     ],
 )
-def test_a_bare_array_is_refused_with_the_way_to_wrap_it(layer):
+def test_a_bare_array_is_refused_with_the_way_to_wrap_it(device, layer):
+    if isinstance(layer, nn.Module):
+        layer.to(device)
     message = message_of(lambda: layer(X))
     assert "bare ndarray" in message
     assert "tt.tensor(...)" in message
@@ -199,4 +207,4 @@ def test_nothing_is_changed_by_a_refused_input():
     for wrong in (tt.zeros(2, 5), tt.tensor(X).double(), tt.zeros(1, 4)):
         message_of(lambda wrong=wrong: layer(wrong))
     for name, value in layer.state_dict().items():
-        np.testing.assert_array_equal(value.data, before[name].data)
+        np.testing.assert_array_equal(host(value), host(before[name]))

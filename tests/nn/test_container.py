@@ -5,6 +5,8 @@ import pytest
 import tinytrain as tt
 from tinytrain import nn
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 def test_a_list_is_read_by_position():
     layers = [nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)]

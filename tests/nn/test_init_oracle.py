@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.oracle, pytest.mark.usefixtures("torch_on_one_thread")]
@@ -32,6 +33,7 @@ def farthest_distance(one, other):
     return np.abs(steps[0] - steps[1]).max()
 
 
+@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize(("name", "arguments", "settings"), LAYERS)
 def test_names_shapes_and_distributions(name, arguments, settings):
     tt.manual_seed(0)
@@ -40,7 +42,7 @@ def test_names_shapes_and_distributions(name, arguments, settings):
     theirs = getattr(torch.nn, name)(*arguments, **settings).state_dict()
     assert list(ours) == list(theirs)
     for key, expected in theirs.items():
-        one, other = ours[key].data, expected.numpy()
+        one, other = host(ours[key]), expected.numpy()
         assert one.shape == other.shape
         assert one.dtype == other.dtype
         one, other = one.ravel(), other.ravel()

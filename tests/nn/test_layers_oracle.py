@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tests.nn.comparison import (
     assert_close,
     assert_like_torch,
@@ -13,7 +14,7 @@ from tests.nn.comparison import (
 )
 
 torch = pytest.importorskip("torch")
-pytestmark = [pytest.mark.oracle, pytest.mark.usefixtures("torch_on_one_thread")]
+pytestmark = [pytest.mark.oracle, pytest.mark.usefixtures("torch_on_one_thread", "device")]
 
 LEADS = [(), (1,), (5,), (2, 3), (0, 3)]
 
@@ -103,7 +104,7 @@ def test_batch_norm_over_several_steps_and_in_evaluation(shape, settings):
     state = ours.state_dict()
     assert_like_torch(ours, theirs, numbers(*shape, seed=9))
     for name, value in ours.state_dict().items():  # evaluation leaves everything as it was
-        np.testing.assert_array_equal(value.data, state[name].data)
+        np.testing.assert_array_equal(host(value), host(state[name]))
 
 
 def zero_gradients(ours, theirs):
@@ -131,7 +132,7 @@ def test_functional_batch_norm(training):
         bias,
     )
     for one, other in zip(mine, reference, strict=True):
-        assert_close(one.data, other.numpy(), 1e-12)
+        assert_close(host(one), other.numpy(), 1e-12)
 
 
 # ---------------------------------------------------------------- losses

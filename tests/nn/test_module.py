@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host, share_memory
 from tinytrain import nn
+
+pytestmark = pytest.mark.usefixtures("device")
 
 
 class Twice(nn.Module):
@@ -118,24 +121,24 @@ def test_to_converts_floats_with_their_gradients_and_keeps_objects():
     model = Twice()
     model(tt.randn(4, 2)).sum().backward()
     before = dict(model.named_parameters())
-    gradient = model.scale.grad.data.copy()
+    gradient = host(model.scale.grad).copy()
     assert model.to("float64") is model
     for name, parameter in model.named_parameters():
         assert parameter is before[name]
         assert parameter.dtype == np.float64
     assert model.tied is model.inner[0].weight
     assert model.scale.grad.dtype == np.float64
-    np.testing.assert_array_equal(model.scale.grad.data, gradient.astype(np.float64))
+    np.testing.assert_array_equal(host(model.scale.grad), gradient.astype(np.float64))
     assert model.inner[1].running_mean.dtype == np.float64
     assert model.inner[1].num_batches_tracked.dtype == np.int64
     assert model(tt.randn(4, 2).double()).dtype == np.float64
 
 
-def test_to_what_it_is_already_changes_nothing():
+def test_to_what_it_is_already_changes_nothing(device):
     layer = nn.Linear(2, 2)
     layer(tt.ones(1, 2)).sum().backward()
     array, gradient = layer.weight.data, layer.weight.grad.data
-    layer.to(np.float32).to("cpu")
+    layer.to(np.float32).to(device)
     assert layer.weight.data is array
     assert layer.weight.grad.data is gradient
 
@@ -248,16 +251,16 @@ def test_a_deep_copy_is_independent_and_keeps_ties():
     assert isinstance(twin.tied, nn.Parameter)
     assert not twin.frozen.requires_grad
     for one, other in zip(model.state_dict().values(), twin.state_dict().values(), strict=True):
-        np.testing.assert_array_equal(one.data, other.data)
+        np.testing.assert_array_equal(host(one), host(other))
     for one, other in zip(model._all_named_tensors(), twin._all_named_tensors(), strict=True):
-        assert not np.shares_memory(one[1].data, other[1].data)
-    np.testing.assert_array_equal(model.scale.grad.data, twin.scale.grad.data)
-    before = {name: value.data for name, value in model.state_dict().items()}
+        assert not share_memory(one[1].data, other[1].data)
+    np.testing.assert_array_equal(host(model.scale.grad), host(twin.scale.grad))
+    before = {name: host(value) for name, value in model.state_dict().items()}
     for parameter in twin.parameters():
         parameter.data += 1
     twin(tt.randn(4, 2)).sum().backward()
     for name, value in model.state_dict().items():
-        np.testing.assert_array_equal(value.data, before[name])
+        np.testing.assert_array_equal(host(value), before[name])
 
 
 def test_repr_is_a_tree():

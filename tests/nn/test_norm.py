@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tests.nn.comparison import assert_close, numbers
 from tinytrain import nn
 from tinytrain.nn.norm import PooledMoments
+
+pytestmark = pytest.mark.usefixtures("device")
 
 SPLITS = [[5, 2, 9, 4], [2, 2, 2, 14], [20], [3, 17]]
 
@@ -19,7 +22,7 @@ def batch_norm(features=3, **settings):
 
 
 def statistics(layer):
-    return [layer.running_mean.data, layer.running_var.data, layer.num_batches_tracked.data]
+    return [host(layer.running_mean), host(layer.running_var), host(layer.num_batches_tracked)]
 
 
 def pieces_of(array, sizes):
@@ -53,7 +56,7 @@ def test_without_pooling_every_pass_moves_the_statistics():
     for piece in pieces_of(x, [5, 2, 9, 4]):
         split(tt.tensor(piece))
     assert split.num_batches_tracked.item() == 4
-    assert np.abs(split.running_mean.data - whole.running_mean.data).max() > 1e-3
+    assert np.abs(host(split.running_mean) - host(whole.running_mean)).max() > 1e-3
 
 
 def test_statistics_stand_still_until_pooling_ends():
@@ -145,8 +148,8 @@ def test_running_statistics_follow_the_formula():
         layer(tt.tensor(x))
         mean = 0.75 * mean + 0.25 * x.mean(0)
         variance = 0.75 * variance + 0.25 * x.var(0, ddof=1)
-    assert_close(layer.running_mean.data, mean, 1e-14)
-    assert_close(layer.running_var.data, variance, 1e-14)
+    assert_close(host(layer.running_mean), mean, 1e-14)
+    assert_close(host(layer.running_var), variance, 1e-14)
 
 
 def test_evaluation_normalises_with_the_running_statistics():
@@ -154,16 +157,17 @@ def test_evaluation_normalises_with_the_running_statistics():
     x = numbers(6, 3)
     layer(tt.tensor(x))
     layer.eval()
-    y = layer(tt.tensor(x[:1])).data
+    y = host(layer(tt.tensor(x[:1])))
     expected = (x[:1] - x.mean(0)) / np.sqrt(x.var(0, ddof=1) + 1e-5)
     assert_close(y, expected, 1e-14)
 
 
 def test_statistics_are_written_into_the_arrays_that_are_there():
     layer = batch_norm()
-    before = statistics(layer)
+    before = [buffer.data for buffer in layer.buffers()]
     layer(tt.tensor(numbers(4, 3)))
-    assert all(a is b for a, b in zip(statistics(layer), before, strict=True))
+    assert len(before) == 3
+    assert all(b.data is a for b, a in zip(layer.buffers(), before, strict=True))
 
 
 def test_no_graph_hangs_on_the_statistics():
@@ -201,11 +205,11 @@ def test_a_large_mean_costs_no_digits_of_the_variance(mean):
     exact = x.astype(np.float64)
     layer = nn.BatchNorm1d(4, momentum=1.0)
     y = layer(tt.tensor(x))
-    np.testing.assert_allclose(layer.running_var.data, exact.var(0, ddof=1), rtol=1e-3)
+    np.testing.assert_allclose(host(layer.running_var), exact.var(0, ddof=1), rtol=1e-3)
     expected = (exact - exact.mean(0)) / np.sqrt(exact.var(0) + 1e-5)
-    assert np.abs(y.data - expected).max() < 1e-6 * mean  # x itself is rounded to 6e-8 mean
+    assert np.abs(host(y) - expected).max() < 1e-6 * mean  # x itself is rounded to 6e-8 mean
     rows = x.T.copy()
-    normed = nn.LayerNorm(1000)(tt.tensor(rows)).data
+    normed = host(nn.LayerNorm(1000)(tt.tensor(rows)))
     assert np.abs(normed - expected.T).max() < 1e-6 * mean
     one_pass = np.square(x).mean(0) - x.mean(0) ** 2  # what two passes avoid
     if mean == 1e4:
@@ -216,12 +220,12 @@ def test_a_large_mean_costs_no_digits_of_the_variance(mean):
 def test_constant_rows_and_channels_give_the_bias(constant):
     x = tt.tensor(np.full((4, 5), constant, np.float32), requires_grad=True)
     for layer in (nn.LayerNorm(5), nn.BatchNorm1d(5)):
-        layer.bias.data[...] = np.arange(5)
+        layer.bias.data[...] = tt.arange(5).data
         y = layer(x)
-        np.testing.assert_allclose(y.data, np.tile(np.arange(5), (4, 1)), atol=1e-4)
+        np.testing.assert_allclose(host(y), np.tile(np.arange(5), (4, 1)), atol=1e-4)
         y.backward(tt.tensor(numbers(4, 5).astype(np.float32)))
-        assert np.isfinite(x.grad.data).all()
-        assert np.isfinite(layer.weight.grad.data).all()
+        assert np.isfinite(host(x.grad)).all()
+        assert np.isfinite(host(layer.weight.grad)).all()
 
 
 def test_layer_norm_of_one_element_is_the_bias():

@@ -1,11 +1,14 @@
-"""One row of the table of sample inputs, and the builders of arrays that the table uses."""
+"""One row of the table of sample inputs, the builders of its arrays, and what its tests share."""
 
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from device_helpers import host
 
+import tinytrain as tt
 from tinytrain.autograd import Function
 
 _random = np.random.default_rng(20)
@@ -25,6 +28,11 @@ class Sample:
     function: Callable[..., Any]
     arrays: tuple[np.ndarray, ...]
     oracle: Callable[..., Any] | None
+
+    @property
+    def is_sensitive(self):
+        """Whether rounding the input to float32 changes the result."""
+        return "large" in self.label or "far" in self.label
 
     def __str__(self):
         return f"{self.operation.__name__}-{self.label}"
@@ -54,3 +62,58 @@ def coin(*shape):
     """Booleans of which, in more than one element, some are True and some False."""
     flat = np.arange(np.prod(shape, dtype=int)) % 3 == 1
     return _random.permutation(flat).reshape(shape)
+
+
+# ---------------------------------------------------------------- what the tests do with a row
+
+
+def narrowed(arrays):
+    """The arrays with float64 turned into float32."""
+    return [a.astype(np.float32) if a.dtype.kind == "f" else a for a in arrays]
+
+
+def tensors_of(sample, arrays=None):
+    """Make tensors of the sample's arrays, or of other ones; those of floats require gradients.
+
+    Arrays of the host come to the chosen device (the CPU takes them as they are), arrays of a
+    device stay where they are.
+    """
+    arrays = sample.arrays if arrays is None else arrays
+    made = [tt.from_numpy(a) if isinstance(a, np.ndarray) else tt.Tensor(a) for a in arrays]
+    return [t.requires_grad_(t.dtype.kind == "f") for t in made]
+
+
+def upstream_of(output):
+    """A gradient for an output, where the output is, without symmetry."""
+    values = np.linspace(-1, 2, output.numel(), dtype=output.dtype).reshape(output.shape)
+    return tt.from_numpy(values).to(output.device)
+
+
+@contextmanager
+def about(sample):
+    """Let an error in the block say which sample it came from, where one test takes several."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in the sample {sample}")
+        raise
+
+
+def run(sample, arrays=None):
+    """Return the output and the gradients of one forward and backward pass, in host memory."""
+    tensors = tensors_of(sample, arrays)
+    output = sample.function(tt, *tensors)
+    if not output.requires_grad:
+        return host(output), []
+    output.backward(upstream_of(output))
+    return host(output), [host(t.grad) for t in tensors if t.requires_grad]
+
+
+def assert_same(one, other, rtol=1e-12, atol=1e-12):
+    """Compare two results of `run`, dtypes too."""
+    (output, gradients), (expected, expected_gradients) = one, other
+    assert output.dtype == expected.dtype
+    np.testing.assert_allclose(output, expected, rtol=rtol, atol=atol)
+    for gradient, wanted in zip(gradients, expected_gradients, strict=True):
+        assert gradient.dtype == wanted.dtype
+        np.testing.assert_allclose(gradient, wanted, rtol=rtol, atol=atol)

@@ -24,6 +24,7 @@ from tinytrain.ops.reduce import Amax, Amin, Argmax, Argmin, Mean, Sum, Var
 from tinytrain.ops.selection import Comparison, Invert, Logical, MaskedFill, Where
 from tinytrain.ops.shape import Cat, Expand, Permute, Reshape, Stack
 from tinytrain.ops.softmax import LogSoftmax, LogSumExp, Softmax
+from tinytrain.ops.transfer import ToDevice, ToHost
 
 ARITHMETIC = [
     sample(Add, "same_shape", lambda _, x, y: x + y, normal(2, 3), normal(2, 3)),
@@ -302,6 +303,23 @@ SOFTMAX = [
     ),
 ]
 
+TRANSFER = [
+    sample(
+        ToHost,
+        "",
+        lambda t, x: t.apply(ToHost(), x),
+        normal(2, 3),
+        oracle=lambda _, x: x.clone(),
+    ),
+    sample(
+        ToDevice,
+        "and_to_host",
+        lambda t, x: t.apply(ToDevice(), t.apply(ToHost(), x)),
+        normal(2, 3),
+        oracle=lambda _, x: x.clone(),
+    ),
+]
+
 ELEMENTARY = [
     *ARITHMETIC,
     *ELEMENTWISE,
@@ -311,4 +329,5 @@ ELEMENTARY = [
     *INDEXING,
     *CHOOSING,
     *SOFTMAX,
+    *TRANSFER,
 ]

@@ -127,7 +127,7 @@ def dropout_numpy_number(t, x):
 
 
 def dropout_oracle(t, x):
-    return x * t.tensor(dropout(tt, tt.ones(*x.shape).double()).data)
+    return x * t.tensor(dropout(tt, tt.ones(*x.shape).double()).cpu().numpy())
 
 
 DROPOUT = [

@@ -1,7 +1,11 @@
-"""Every operation against PyTorch: values, dtypes and gradients in float64."""
+"""Every operation against PyTorch: values, dtypes and gradients in float64.
+
+On the CPU; test_ops_devices.py holds the other devices against it.
+"""
 
 import numpy as np
 import pytest
+from op_sample import tensors_of
 from op_samples import SAMPLES
 
 import tinytrain as tt
@@ -19,7 +23,7 @@ def upstream(shape):
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")  # torch's, on empty and 0-d tensors
 @pytest.mark.parametrize("sample", WITH_ORACLE, ids=str)
 def test_equal_to_torch(sample):
-    ours = [tt.Tensor(a.copy(), requires_grad=a.dtype.kind == "f") for a in sample.arrays]
+    ours = tensors_of(sample, [a.copy() for a in sample.arrays])
     theirs = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in sample.arrays]
     output, expected = sample.function(tt, *ours), sample.oracle(torch, *theirs)
     assert str(output.dtype) == str(expected.dtype).removeprefix("torch.")
@@ -28,7 +32,7 @@ def test_equal_to_torch(sample):
     np.testing.assert_allclose(output.data, expected.detach().numpy(), rtol=1e-10, atol=1e-10)
     if not output.requires_grad:
         return
-    output.backward(tt.Tensor(upstream(output.shape)))
+    output.backward(tt.from_numpy(upstream(output.shape)))
     expected.backward(torch.tensor(upstream(output.shape)))
     for mine, other in zip(ours, theirs, strict=True):
         if mine.requires_grad:

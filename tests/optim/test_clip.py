@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tinytrain.optim import SGD, clip_grad_norm_, gradient_norm
+
+pytestmark = pytest.mark.usefixtures("device")
 
 SHAPES = ((3, 2), (4,), (), (2, 2))
 NORM_TYPES = [1.0, 2.0, 3.0, math.inf]
@@ -26,7 +29,7 @@ def leaves(flat, dtype="float64", missing=(1,), scale=1.0):
 
 
 def gradients_of(parameters):
-    return [None if p.grad is None else p.grad.data.copy() for p in parameters]
+    return [None if p.grad is None else host(p.grad).copy() for p in parameters]
 
 
 def flatten(gradients):

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host, share_memory
 from tinytrain.optim import SGD, AdamW, FlatBuffer, gradient_arrays
+
+pytestmark = pytest.mark.usefixtures("device")
 
 
 def parameters(*shapes, dtype="float64"):
@@ -31,14 +34,14 @@ def test_values_and_gradients_are_views_of_the_buffer():
     flat = FlatBuffer(weights, ["a", "b", "c"])
     assert flat.data.tolist() == list(range(11))
     for weight in weights:
-        assert np.shares_memory(weight.data, flat.data)
+        assert share_memory(weight.data, flat.data)
         weight.sum().backward()
-        assert np.shares_memory(weight.grad.data, flat.gradient)
+        assert share_memory(weight.grad.data, flat.gradient)
     flat.data *= 2
     flat.gradient *= 3
     assert weights[0].tolist() == [[0, 2, 4], [6, 8, 10]]
     assert weights[1].item() == 12
-    assert [weight.grad.data.ravel().tolist() for weight in weights] == [[3] * 6, [3], [3] * 4]
+    assert [host(weight.grad).ravel().tolist() for weight in weights] == [[3] * 6, [3], [3] * 4]
 
 
 def test_views_survive_everything_that_writes_parameters():
@@ -53,9 +56,9 @@ def test_views_survive_everything_that_writes_parameters():
         layer(tt.ones(1, 3)).sum().backward()
         optimizer.step()
     for parameter in layer.parameters():
-        assert np.shares_memory(parameter.data, buffer.data)
-        assert np.shares_memory(parameter.grad.data, buffer.gradient)
-    assert np.array_equal(buffer.data, np.r_[layer.weight.data.ravel(), layer.bias.data])
+        assert share_memory(parameter.data, buffer.data)
+        assert share_memory(parameter.grad.data, buffer.gradient)
+    assert np.array_equal(host(buffer.data), np.r_[host(layer.weight).ravel(), host(layer.bias)])
 
 
 def test_a_gradient_from_before_the_optimizer_is_kept():
@@ -117,8 +120,8 @@ def test_a_parameter_is_free_when_its_optimizer_is_gone():
         gc.enable()
     again.step()
     flat = again._flat_groups[0][0].flat
-    assert all(np.shares_memory(weight.data, flat.data) for weight in weights)
-    assert all(np.shares_memory(weight.grad.data, flat.gradient) for weight in weights)
+    assert all(share_memory(weight.data, flat.data) for weight in weights)
+    assert all(share_memory(weight.grad.data, flat.gradient) for weight in weights)
 
 
 def test_a_model_can_be_moved_again_when_its_optimizer_is_gone():
@@ -131,20 +134,20 @@ def test_a_model_can_be_moved_again_when_its_optimizer_is_gone():
     model.to("float64")
     assert model.weight.grad.dtype == model.weight.dtype == "float64"
     assert model.weight.grad.tolist() == [[1, 1]]
-    before = model.weight.data.copy()
+    before = host(model.weight).copy()
     SGD(model.parameters(), lr=0.5).step()
-    assert np.array_equal(model.weight.data, before - 0.5)
+    assert np.array_equal(host(model.weight), before - 0.5)
 
 
 def test_data_that_was_replaced_is_brought_back():
     first, second = parameters((2,), (3,))
     optimizer = SGD([first, second], lr=1.0)
     flat = optimizer._flat_groups[0][0].flat
-    second.data = np.array([10.0, 20.0, 30.0])
+    second.data = tt.tensor([10.0, 20.0, 30.0], dtype="float64").data
     set_gradient(second, 1)
     optimizer.step()
     assert second.tolist() == [9, 19, 29]
-    assert np.shares_memory(second.data, flat.data)
+    assert share_memory(second.data, flat.data)
     assert first.tolist() == [0, 1]
 
 
@@ -170,14 +173,14 @@ def test_mixed_dtypes_in_one_group_are_stepped_alike():
         set_gradient(narrow, 2)
         optimizer.step()
     assert (wide.dtype, narrow.dtype) == (np.float64, np.float32)
-    np.testing.assert_allclose(wide.data, narrow.data, rtol=1e-6)
+    np.testing.assert_allclose(host(wide), host(narrow), rtol=1e-6)
     state = optimizer.state_dict()["state"]
     assert [state[number]["exp_avg"].dtype for number in (0, 1)] == [np.float64, np.float32]
 
 
-def test_a_buffer_has_one_dtype():
+def test_a_buffer_has_one_dtype(device):
     (wide,), (narrow,) = parameters((3,)), parameters((3,), dtype="float32")
-    with pytest.raises(ValueError, match="'narrow' is float32 on cpu, the buffer float64"):
+    with pytest.raises(ValueError, match=f"'narrow' is float32 on {device}, the buffer float64"):
         FlatBuffer([wide, narrow], ["wide", "narrow"])
 
 
@@ -241,9 +244,9 @@ def test_a_copied_model_is_free_of_the_optimizer():
     optimizer = SGD(model.parameters(), lr=1.0)
     model(tt.ones(1, 2)).sum().backward()
     twin = copy.deepcopy(model)
-    before = twin.weight.data.copy()
+    before = host(twin.weight).copy()
     optimizer.step()
-    assert np.array_equal(twin.weight.data, before)
-    assert not np.array_equal(model.weight.data, before)
+    assert np.array_equal(host(twin.weight), before)
+    assert not np.array_equal(host(model.weight), before)
     SGD(twin.parameters(), lr=1.0).step()
-    assert np.array_equal(twin.weight.data, model.weight.data)
+    assert np.array_equal(host(twin.weight), host(model.weight))

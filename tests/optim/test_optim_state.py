@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tests.optim.trajectories import gradients, make_groups, start_values
+from tinytrain.backend import xp_of
 from tinytrain.optim import SGD, AdamW, Optimizer
 from tinytrain.train.checkpoint import pack, unpack
+
+pytestmark = pytest.mark.usefixtures("device")
 
 MAKERS = {
     "sgd": lambda parameters: SGD(parameters, lr=0.05),
@@ -31,7 +35,18 @@ def advance(parameters, optimizer, start, stop):
 
 
 def values_of(parameters):
-    return [parameter.data.copy() for parameter in parameters]
+    return [host(parameter).copy() for parameter in parameters]
+
+
+def packed(state, arrays):
+    """Pack a state as a checkpoint has it: the arrays in host memory, the rest as JSON holds it."""
+    return pack(on_host(state), "optimizer", arrays)
+
+
+def on_host(state):
+    if isinstance(state, dict):
+        return {key: on_host(value) for key, value in state.items()}
+    return host(state) if hasattr(state, "shape") else state
 
 
 def assert_same(first, second):
@@ -40,7 +55,7 @@ def assert_same(first, second):
 
 def assert_same_state(first, second):
     arrays, others = {}, {}
-    assert pack(first.state_dict(), "", arrays) == pack(second.state_dict(), "", others)
+    assert packed(first.state_dict(), arrays) == packed(second.state_dict(), others)
     assert_same(arrays.values(), others.values())
 
 
@@ -63,13 +78,13 @@ def test_the_state_survives_json_and_replaces_what_was_there(kind):
     parameters, optimizer = make(kind, start_values(np.float64))
     advance(parameters, optimizer, 0, 9)
     middle, arrays = values_of(parameters), {}
-    text = json.dumps(pack(optimizer.state_dict(), "optimizer", arrays))
+    text = json.dumps(packed(optimizer.state_dict(), arrays))
     advance(parameters, optimizer, 9, 30)
 
     again, resumed = make(kind, start_values(np.float64))
     advance(again, resumed, 20, 50)  # state of its own, which loading must overwrite
     for parameter, value in zip(again, middle, strict=True):
-        parameter.data[...] = value
+        parameter.data[...] = tt.from_numpy(value).data
     resumed.load_state_dict(unpack(json.loads(text), arrays))
     advance(again, resumed, 9, 30)
     assert_same(values_of(again), values_of(parameters))
@@ -83,7 +98,7 @@ def test_loading_a_fresh_state_starts_anew():
     optimizer.load_state_dict(fresh)
     assert optimizer.state_dict()["state"] == {}
     for parameter, value in zip(parameters, start_values(np.float64), strict=True):
-        parameter.data[...] = value
+        parameter.data[...] = tt.from_numpy(value).data
     advance(parameters, optimizer, 0, 9)
     expected, other = make("adamw", start_values(np.float64))
     advance(expected, other, 0, 9)
@@ -257,7 +272,7 @@ def test_an_optimizer_of_ones_own_needs_only_an_update():
             super().__init__(params, {"lr": lr, "weight_decay": 0.0})
 
         def update(self, parameter, gradient, state, settings, step):
-            parameter -= settings["lr"] * np.sign(gradient)
+            parameter -= settings["lr"] * xp_of(gradient).sign(gradient)
 
     weight = tt.tensor([1.0, -1.0], requires_grad=True)
     optimizer = SignDescent([weight], lr=0.25)
@@ -280,7 +295,7 @@ def test_a_state_without_steps_as_pytorch_writes_sgds():
     )
     weight.sum().backward()
     optimizer.step()
-    np.testing.assert_allclose(weight.data, 1 - 0.5 * (0.9 * buffer + 1), rtol=1e-6)
+    np.testing.assert_allclose(host(weight), 1 - 0.5 * (0.9 * buffer + 1), rtol=1e-6)
 
 
 def test_adamw_needs_the_steps():

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 import tinytrain as tt
+from tests.device_helpers import host
 
 SHAPES = ((3, 4), (4,), (), (2, 1, 3))
 STEPS = 50
@@ -29,10 +30,10 @@ def start_values(dtype):
     return [source.normal(size=shape).astype(dtype) for shape in SHAPES]
 
 
-def gradients(dtype):
+def gradients(dtype, steps=STEPS):
     """Per step, one array or None per parameter: each parameter misses some of the steps."""
     source = np.random.default_rng(1)
-    for step in range(STEPS):
+    for step in range(steps):
         drawn = [source.normal(size=shape).astype(dtype) for shape in SHAPES]
         yield [
             None if (step + position) % (3 + position) == 1 else gradient
@@ -47,13 +48,13 @@ def make_groups(parameters, second_group):
     return [{"params": parameters[:2]}, {"params": parameters[2:], **second_group}]
 
 
-def run(optimizer_class, settings, dtype, second_group=None):
+def run(optimizer_class, settings, dtype, second_group=None, steps=STEPS):
     """Run tinytrain's optimizer and return the final values."""
     parameters = [tt.tensor(value, requires_grad=True) for value in start_values(dtype)]
     optimizer = optimizer_class(make_groups(parameters, second_group), lr=0.05, **settings)
-    for step_gradients in gradients(dtype):
+    for step_gradients in gradients(dtype, steps):
         for parameter, gradient in zip(parameters, step_gradients, strict=True):
             parameter.grad = None if gradient is None else tt.tensor(gradient)
         optimizer.step()
     assert all(parameter.dtype == dtype for parameter in parameters)
-    return [parameter.data for parameter in parameters]
+    return [host(parameter) for parameter in parameters]

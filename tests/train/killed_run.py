@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tinytrain.data import DataLoader, PackedDataset, collate_packed, plan_packing
 from tinytrain.models import GPT, GPTConfig, language_model_loss
 
@@ -54,7 +55,7 @@ def main(folder: Path, killed_at_call: int | None) -> None:
     )
     print("resumed from", trainer.resume("auto"))
     trainer.fit()
-    np.savez(folder / "final.npz", **{k: v.data for k, v in model.state_dict().items()})
+    np.savez(folder / "final.npz", **{k: host(v) for k, v in model.state_dict().items()})
 
 
 if __name__ == "__main__":

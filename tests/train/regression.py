@@ -3,6 +3,7 @@
 import numpy as np
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tinytrain.data import DataLoader, TensorDataset
 from tinytrain.train import read_log
 
@@ -31,7 +32,7 @@ def squared_error(model, batch):
 def mean_gradient(model, data, rows):
     """The gradient of the mean error over some rows, by the formula, as (weight, bias)."""
     x, y, counts = (array[rows] for array in data.tensors)
-    error = (x @ model.weight.data.T + model.bias.data - y) * counts
+    error = (x @ host(model.weight).T + host(model.bias) - y) * counts
     return 2 * error.T @ x / counts.sum(), 2 * error.sum(axis=0) / counts.sum()
 
 

@@ -1,11 +1,14 @@
 """Any split of a ragged batch into micro-batches gives the gradient of the whole."""
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tests.train.tiny_language import (
     gradient_of,
     gradient_over,
@@ -18,10 +21,18 @@ from tinytrain.data import collate_packed
 from tinytrain.models import MLP, classification_loss, language_model_loss
 from tinytrain.train import accumulate_gradients, divide_gradients
 
+pytestmark = pytest.mark.usefixtures("device")
+
 ROWS = packed_rows()
 TOLERANCES = {"float64": 1e-12, "float32": 1e-6}
-MODELS = {dtype: make_gpt(dtype) for dtype in TOLERANCES}
-WHOLE = {dtype: gradient_over(MODELS[dtype], [collate_packed(ROWS)]) for dtype in TOLERANCES}
+
+
+@functools.cache
+def reference(dtype, device):
+    """A model on a device, and its gradient over all rows at once."""
+    assert tt.get_device() == device
+    model = make_gpt(dtype)
+    return model, gradient_over(model, [collate_packed(ROWS)])
 
 
 def partitions():
@@ -35,22 +46,27 @@ def partitions():
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
-@settings(max_examples=40, deadline=None)
-@given(micro_batches=partitions())
-def test_every_split_gives_the_gradient_of_the_whole(dtype, micro_batches):
-    found = gradient_over(MODELS[dtype], micro_batches)
-    assert relative_difference(found, WHOLE[dtype]) < TOLERANCES[dtype]
+def test_every_split_gives_the_gradient_of_the_whole(device, dtype):
+    model, whole = reference(dtype, device)
+
+    @settings(max_examples=40 if device == "cpu" else 5, deadline=None)
+    @given(partitions())
+    def check(micro_batches):
+        found = gradient_over(model, micro_batches)
+        assert relative_difference(found, whole) < TOLERANCES[dtype]
+
+    check()
 
 
-def test_the_mean_of_means_does_not():
+def test_the_mean_of_means_does_not(device):
     """The loop that most tutorials print: loss / number of micro-batches."""
-    model = MODELS["float64"]
+    model, whole = reference("float64", device)
     micro_batches = split(ROWS, [1] * len(ROWS))
     model.zero_grad()
     for batch in micro_batches:
         loss_sum, items = language_model_loss(model, tt.to_device(batch))
         (loss_sum / items / len(micro_batches)).backward()
-    assert relative_difference(gradient_of(model), WHOLE["float64"]) > 0.1
+    assert relative_difference(gradient_of(model), whole) > 0.1
 
 
 def test_the_smallest_counter_example():
@@ -71,25 +87,25 @@ def test_the_smallest_counter_example():
 
 
 @pytest.mark.parametrize("sizes", [[2, 1, 3], [1] * 6, [5, 1]])
-def test_weights_stay_equal_over_twenty_steps(sizes):
+def test_weights_stay_equal_over_twenty_steps(device, sizes):
     assert sum(sizes) == len(ROWS)
     ends = []
     for one_split in ([len(ROWS)], sizes):
         model = make_gpt()
         optimizer = tt.optim.AdamW(model.parameters(), lr=3e-3)
-        for _ in range(20):
+        for _ in range(20 if device == "cpu" else 4):
             optimizer.zero_grad()
             _, items = accumulate_gradients(model, language_model_loss, split(ROWS, one_split))
             divide_gradients(model.parameters(), items)
             optimizer.step()
-        ends.append(np.concatenate([p.data.ravel() for p in model.parameters()]))
+        ends.append(np.concatenate([host(p).ravel() for p in model.parameters()]))
     assert np.abs(ends[0] - ends[1]).max() < 1e-9
-    start = np.concatenate([p.data.ravel() for p in make_gpt().parameters()])
+    start = np.concatenate([host(p).ravel() for p in make_gpt().parameters()])
     assert np.abs(ends[0] - start).max() > 1e-2
 
 
-def test_the_loss_is_the_sum_over_the_items():
-    model = MODELS["float64"]
+def test_the_loss_is_the_sum_over_the_items(device):
+    model, _ = reference("float64", device)
     losses, counts = [], []
     for row in ROWS:
         loss_sum, items = language_model_loss(model, tt.to_device(row))
@@ -113,14 +129,14 @@ def unsupervised_row():
     )
 
 
-def test_a_micro_batch_without_supervised_items_contributes_nothing():
-    model = MODELS["float64"]
+def test_a_micro_batch_without_supervised_items_contributes_nothing(device):
+    model, whole = reference("float64", device)
     found = gradient_over(model, [unsupervised_row(), *split(ROWS, [3, 3]), unsupervised_row()])
-    assert relative_difference(found, WHOLE["float64"]) < 1e-12
+    assert relative_difference(found, whole) < 1e-12
 
 
-def test_a_window_without_supervised_items():
-    model = MODELS["float64"]
+def test_a_window_without_supervised_items(device):
+    model, _ = reference("float64", device)
     model.zero_grad()
     micro_batches = [unsupervised_row(), unsupervised_row()]
     assert accumulate_gradients(model, language_model_loss, micro_batches) == (None, 0)
@@ -138,12 +154,19 @@ def classes(rows):
 
 
 def running_statistics(layer):
-    return np.r_[layer.running_mean.data, layer.running_var.data]
+    return np.r_[host(layer.running_mean), host(layer.running_var)]
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(2, 9), min_size=1, max_size=6))
-def test_batch_norm_statistics_are_those_of_the_whole_window(sizes):
+def test_batch_norm_statistics_are_those_of_the_whole_window(device):
+    @settings(max_examples=25 if device == "cpu" else 5, deadline=None)
+    @given(st.lists(st.integers(2, 9), min_size=1, max_size=6))
+    def check(sizes):
+        check_pooled_statistics(sizes)
+
+    check()
+
+
+def check_pooled_statistics(sizes):
     x, y = classes(sum(sizes))
     starts = np.cumsum([0, *sizes[:-1]])
     cut = [(x[i : i + n], y[i : i + n]) for i, n in zip(starts, sizes, strict=True)]

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tests.train.regression import make_data, make_model, make_trainer, squared_error
 from tinytrain.data import DataLoader, TensorDataset
 from tinytrain.models import MLP, classification_loss
 from tinytrain.train.evaluation import evaluate
+
+pytestmark = pytest.mark.usefixtures("device")
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 22])
@@ -16,7 +19,7 @@ def test_the_mean_is_over_items(batch_size):
     counts[:5] = False  # batches without any
     data, model = make_data(22, counts), make_model()
     x, y, _ = data.tensors
-    errors = (x @ model.weight.data.T + model.bias.data - y).ravel()[counts]
+    errors = (x @ host(model.weight).T + host(model.bias) - y).ravel()[counts]
     trainer = make_trainer(model, data, max_steps=1)
     found = trainer.evaluate(DataLoader(data, batch_size))
     assert found == pytest.approx((errors**2).mean(), rel=1e-12)
@@ -37,7 +40,7 @@ def test_nothing_is_changed():
     modes = [layer.training for layer in model.modules()]
     generators = [tt.default_generator(), model.layers[-1].generator]
     before = [generator.get_state() for generator in generators]
-    statistics = {name: tensor.data.copy() for name, tensor in model.state_dict().items()}
+    statistics = {name: host(tensor).copy() for name, tensor in model.state_dict().items()}
     for loader in (DataLoader(data, 4), DataLoader(data, 4, shuffle=True)):
         first, second = (evaluate(model, classification_loss, loader) for _ in range(2))
         assert first == pytest.approx(second, rel=1e-6)
@@ -45,7 +48,7 @@ def test_nothing_is_changed():
         assert [generator.get_state() for generator in generators] == before
         assert all(parameter.grad is None for parameter in model.parameters())
         for name, tensor in model.state_dict().items():
-            assert np.array_equal(tensor.data, statistics[name])
+            assert np.array_equal(host(tensor), statistics[name])
     assert tt.is_grad_enabled()
 
 
@@ -81,7 +84,7 @@ def test_how_often_one_evaluates_does_not_change_training(shuffle):
             validation_loader=DataLoader(data, 4, shuffle=shuffle),
         )
         trainer.fit()
-        ends.append(np.concatenate([p.data.ravel() for p in model.parameters()]))
+        ends.append(np.concatenate([host(p).ravel() for p in model.parameters()]))
     assert all(np.array_equal(ends[0], end) for end in ends[1:])
 
 

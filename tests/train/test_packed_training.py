@@ -1,11 +1,13 @@
 """Packed, padded and one by one: the same gradient; and each safeguard of packing is needed."""
 
+import functools
 import itertools
 
 import numpy as np
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tests.train.tiny_language import (
     LENGTHS,
     gradient_over,
@@ -23,9 +25,17 @@ from tinytrain.data import (
 )
 from tinytrain.nn import functional as F
 
-MODEL = make_gpt()
+pytestmark = pytest.mark.usefixtures("device")
+
 PACKED = collate_packed(packed_rows())
-EXPECTED = gradient_over(MODEL, [PACKED])
+
+
+@functools.cache
+def reference(device):
+    """A model on a device, and its gradient over the packed rows."""
+    assert tt.get_device() == device
+    model = make_gpt()
+    return model, gradient_over(model, [PACKED])
 
 
 def test_rows_do_hold_several_sequences():
@@ -34,28 +44,31 @@ def test_rows_do_hold_several_sequences():
     assert (PACKED.segment_ids == 0).any()
 
 
-def test_one_sequence_at_a_time():
-    found = gradient_over(MODEL, [pad_collate([tokens]) for tokens in sequences()])
-    assert relative_difference(found, EXPECTED) < 1e-12
+def test_one_sequence_at_a_time(device):
+    model, expected = reference(device)
+    found = gradient_over(model, [pad_collate([tokens]) for tokens in sequences()])
+    assert relative_difference(found, expected) < 1e-12
 
 
 @pytest.mark.parametrize("pad_id", [0, 7])
-def test_padded(pad_id):
+def test_padded(device, pad_id):
+    model, expected = reference(device)
     batch = pad_collate(sequences(), pad_id)
     assert batch.num_supervised == PACKED.num_supervised == sum(LENGTHS) - len(LENGTHS)
-    assert relative_difference(gradient_over(MODEL, [batch]), EXPECTED) < 1e-12
+    assert relative_difference(gradient_over(model, [batch]), expected) < 1e-12
     pieces = [pad_collate(sequences()[:5], pad_id), pad_collate(sequences()[5:], pad_id)]
-    assert relative_difference(gradient_over(MODEL, pieces), EXPECTED) < 1e-12
+    assert relative_difference(gradient_over(model, pieces), expected) < 1e-12
 
 
-def test_padded_and_packed_mixed():
+def test_padded_and_packed_mixed(device):
     """Micro-batches of both kinds in one window."""
+    model, expected = reference(device)
     rows = packed_rows()
     in_first = {tuple(tokens) for tokens in split_rows(rows[0])}
     others = [tokens for tokens in sequences() if tuple(tokens) not in in_first]
     assert len(others) + len(in_first) == len(LENGTHS)
-    found = gradient_over(MODEL, [rows[0], pad_collate(others)])
-    assert relative_difference(found, EXPECTED) < 1e-12
+    found = gradient_over(model, [rows[0], pad_collate(others)])
+    assert relative_difference(found, expected) < 1e-12
 
 
 def split_rows(row):
@@ -80,7 +93,7 @@ def without_restart(model, batch):
 
 
 def across_boundaries(model, batch):
-    ids, segments = batch.input_ids.data, batch.segment_ids.data
+    ids, segments = host(batch.input_ids), host(batch.segment_ids)
     targets = np.full_like(ids, IGNORE_INDEX)
     targets[:, :-1] = np.where(segments[:, 1:] > 0, ids[:, 1:], IGNORE_INDEX)
     logits = model(batch.input_ids, batch.positions, batch.segment_ids)
@@ -88,9 +101,10 @@ def across_boundaries(model, batch):
 
 
 @pytest.mark.parametrize("ablation", [without_segments, without_restart, across_boundaries])
-def test_without_a_safeguard_the_gradient_is_another(ablation):
-    found = gradient_over(MODEL, [PACKED], ablation)
-    assert relative_difference(found, EXPECTED) > 1e-2
+def test_without_a_safeguard_the_gradient_is_another(device, ablation):
+    model, expected = reference(device)
+    found = gradient_over(model, [PACKED], ablation)
+    assert relative_difference(found, expected) > 1e-2
 
 
 def test_a_naive_shift_supervises_too_much():

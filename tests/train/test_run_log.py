@@ -6,6 +6,7 @@ import math
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tinytrain.train import read_log
 from tinytrain.train.log import Meter, RunLog
 
@@ -70,6 +71,7 @@ def test_without_a_terminal_every_record_is_a_line(capsys):
     assert captured.out == captured.err == ""
 
 
+@pytest.mark.usefixtures("device")
 def test_a_meter_adds_sums_and_starts_over():
     meter = Meter()
     assert math.isnan(meter.read()[0])
@@ -79,6 +81,7 @@ def test_a_meter_adds_sums_and_starts_over():
     assert math.isnan(meter.read()[0])
 
 
+@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("as_array", [False, True])
 def test_the_state_of_a_meter(as_array):
     meter, other = Meter(), Meter()
@@ -87,7 +90,7 @@ def test_the_state_of_a_meter(as_array):
     meter.add(tt.tensor(6.0), 4, 0.5)
     state = meter.state_dict()
     if as_array:
-        state["loss_sum"] = state["loss_sum"].data
+        state["loss_sum"] = host(state["loss_sum"])
     other.load_state_dict(state)
     for one in (meter, other):
         one.add(tt.tensor(2.0), 1, 0.5)

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tinytrain.data import DataLoader, TensorDataset
 from tinytrain.models import MLP, classification_loss
 from tinytrain.train import CheckpointError, Trainer
+
+pytestmark = pytest.mark.usefixtures("device")
 
 DATA = TensorDataset(np.ones((8, 4), np.float32), np.arange(8) % 3)
 
@@ -32,10 +35,10 @@ def test_an_optimizer_of_a_part_needs_the_rest_frozen():
     with pytest.raises(ValueError, match="2 parameters of the model"):
         Trainer(model, optimizer, classification_loss, DataLoader(DATA, 2), max_steps=1)
     model.layers[0].requires_grad_(False)
-    frozen = model.layers[0].weight.data.copy()
+    frozen = host(model.layers[0].weight).copy()
     settings = {"max_steps": 3, "progress": False}
     Trainer(model, optimizer, classification_loss, DataLoader(DATA, 2), **settings).fit()
-    np.testing.assert_array_equal(model.layers[0].weight.data, frozen)
+    np.testing.assert_array_equal(host(model.layers[0].weight), frozen)
 
 
 def test_validation_data_must_be_readable_again():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tests.train.regression import (
     log_of,
     make_data,
@@ -20,11 +21,13 @@ from tinytrain.data import DataLoader, RandomSampler
 from tinytrain.models import MLP, classification_loss
 from tinytrain.optim import SGD, AdamW, ConstantSchedule, WarmupCosine
 
+pytestmark = pytest.mark.usefixtures("device")
+
 FULL = {1: 12, 2: 6, 4: 3, 12: 1}  # accumulation steps: rows per micro-batch, 12 rows in all
 
 
 def weights(model):
-    return np.r_[tuple(parameter.data.ravel() for parameter in model.parameters())]
+    return np.r_[tuple(host(parameter).ravel() for parameter in model.parameters())]
 
 
 def test_a_step_is_the_gradient_of_the_mean_over_the_window():
@@ -110,7 +113,7 @@ def test_the_reported_loss_is_the_sum_over_the_items(log_every, tmp_path):
     counts = np.array([1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1])
     data, model = make_data(18, counts), make_model()
     x, y, _ = data.tensors
-    losses = ((x @ model.weight.data.T + model.bias.data - y) ** 2).ravel() * counts
+    losses = ((x @ host(model.weight).T + host(model.bias) - y) ** 2).ravel() * counts
     trainer = make_trainer(
         model,
         data,
@@ -200,7 +203,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(value, clip):
     model = MLP([3, 4, 2], batch_norm=True).to("float64")
     optimizer = AdamW(model.parameters(), lr=0.1)
     loader = DataLoader(tt.data.TensorDataset(x, y), batch_size=4)
-    settings = {"max_steps": 9, "progress": False, "clip_grad_norm": clip}
+    settings = {"max_steps": 9, "progress": False, "clip_grad_norm": clip, "log_every": 1}
     trainer = tt.Trainer(model, optimizer, classification_loss, loader, **settings)
 
     straight = MLP([3, 4, 2], batch_norm=True).to("float64")
@@ -216,10 +219,37 @@ def test_a_gradient_that_is_not_finite_changes_nothing(value, clip):
             trainer.fit()
     assert trainer.step == 2
     for name, tensor in model.state_dict().items():  # running statistics too
-        assert np.array_equal(tensor.data, straight.state_dict()[name].data), name
+        assert np.array_equal(host(tensor), host(straight.state_dict()[name])), name
     assert optimizer.state_dict()["state"][0]["step"] == 2
     ours, theirs = optimizer.state_dict()["state"], reference.state_dict()["state"]
-    assert all(np.array_equal(ours[i]["exp_avg"], theirs[i]["exp_avg"]) for i in theirs)
+    assert all(np.array_equal(host(ours[i]["exp_avg"]), host(theirs[i]["exp_avg"])) for i in theirs)
+
+
+@pytest.mark.parametrize(
+    ("settings", "gpu_step"),
+    [
+        ({"log_every": 3}, 3),
+        ({"log_every": 100}, 7),
+        ({"log_every": 100, "save_every": 2}, 2),
+        ({"log_every": 100, "eval_every": 4, "validation_loader": [1]}, 4),
+    ],
+)
+def test_a_gpu_is_asked_for_the_norm_where_the_host_waits_anyway(
+    device, tmp_path, settings, gpu_step
+):
+    def loss_function(model, batch):
+        loss_sum, items = squared_error(model, batch)
+        return loss_sum * math.inf, items
+
+    trainer = make_trainer(
+        make_model(), make_data(), loss=loss_function, max_steps=7, out=tmp_path, **settings
+    )
+    step = 1 if device == "cpu" else gpu_step
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, about the bad values
+        with pytest.raises(FloatingPointError, match=f"step {step}: .*no update was made"):
+            trainer.fit()
+    assert not list(tmp_path.glob("*.npz"))
 
 
 def test_a_loss_that_is_not_finite_is_refused_even_with_finite_gradients():

@@ -3,6 +3,7 @@
 import numpy as np
 
 import tinytrain as tt
+from tests.device_helpers import host
 from tinytrain.data import PackedDataset, collate_packed, plan_packing
 from tinytrain.models import GPT, GPTConfig, language_model_loss
 
@@ -37,7 +38,7 @@ def gradient_of(model):
     """All gradients as one vector, in float64; zeros where there is none."""
     return np.concatenate(
         [
-            (np.zeros(p.shape) if p.grad is None else p.grad.data.astype(np.float64)).ravel()
+            (np.zeros(p.shape) if p.grad is None else host(p.grad).astype(np.float64)).ravel()
             for p in model.parameters()
         ]
     )
