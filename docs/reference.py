@@ -19,6 +19,7 @@ NAMESPACES = (
     "tinytrain.data",
     "tinytrain.train",
     "tinytrain.models",
+    "tinytrain.testing.mock",
     "tinytrain.testing",
     "tinytrain",
 )
