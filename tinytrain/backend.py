@@ -25,7 +25,10 @@ LIBRARY_NAMES = {"cpu": "numpy", "cuda": "cupy", "mock": "tinytrain.testing.mock
 """The array library of each device. They answer to the same names; all but NumPy are imported when
 they are chosen."""
 
-REMEDY = "bring them to one device: .cpu(), or tt.to_device(...) to the chosen one"
+REMEDY = (
+    "bring them to one device: tt.to_device(...) or .cpu() for a tensor, model.to(...) for a model "
+    "that was made before tt.set_device(...)"
+)
 
 _device_of_library = {library: device for device, library in LIBRARY_NAMES.items()}
 _library_of_type: dict[type, ModuleType] = {np.ndarray: np}

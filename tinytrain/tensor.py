@@ -312,7 +312,11 @@ class Tensor:
     def _check_gradient(self, gradient: "Tensor") -> None:
         if not isinstance(gradient, Tensor):
             raise TypeError(f"a gradient must be a Tensor, got {type(gradient).__name__}")
-        backend.xp_of(self.data, gradient.data)
+        if gradient.device != self.device:
+            raise RuntimeError(
+                f"a gradient on {gradient.device} for a tensor of shape {self.shape} on "
+                f"{self.device}; {backend.REMEDY}"
+            )
         if gradient.shape != self.shape:
             raise ValueError(f"gradient of shape {gradient.shape} for a tensor of {self.shape}")
         if gradient.dtype != self.dtype:
@@ -327,7 +331,9 @@ class Tensor:
 
     def detach(self) -> "Tensor":
         """Return a tensor that shares the array but is cut off from the graph."""
-        return Tensor(self.data)
+        detached = Tensor(self.data)
+        detached.extremes = self.extremes
+        return detached
 
     def clone(self) -> "Tensor":
         """Return a copy, through which gradients flow."""
@@ -426,7 +432,14 @@ class Tensor:
         if isinstance(target, str) and target in backend.LIBRARY_NAMES:
             return self._to_device(target)
         wanted = np.dtype(target)
-        return self if wanted == self.dtype else apply(elementwise.Cast(wanted), self)
+        if wanted == self.dtype:
+            return self
+        converted = apply(elementwise.Cast(wanted), self)
+        if self.extremes is not None and wanted.kind in "iu":
+            limits = np.iinfo(wanted)  # beyond them values wrap
+            if all(limits.min <= value <= limits.max for value in self.extremes):
+                converted.extremes = self.extremes
+        return converted
 
     def float(self) -> "Tensor":
         """Return it in float32."""

@@ -1,6 +1,7 @@
 """The mock GPU's array refuses what CuPy refuses, and more; its results are NumPy's."""
 
 import copy
+import inspect
 import operator
 import pickle
 
@@ -9,6 +10,7 @@ import pytest
 
 import tinytrain as tt
 from tinytrain.testing import mock
+from tinytrain.testing.surface import surface
 
 
 def on_device(values, dtype=np.float32):
@@ -118,6 +120,62 @@ def test_ufunc_methods_that_cupy_lacks():
         mock.maximum.reduce(on_device(X))
     with pytest.raises(AttributeError, match="'at'"):
         _ = mock.multiply.at
+
+
+def test_no_name_of_cupy_is_hidden_by_a_file_of_the_mock():
+    known = surface()
+    hidden = [n for n, v in vars(mock).items() if inspect.ismodule(v) and known.knows(n)]
+    assert not hidden
+    assert mock.array([1.0, 2.0], dtype="float32").shape == (2,)
+    assert mock.float64 is np.float64
+
+
+@pytest.mark.parametrize("name", ["save", "setdiff1d", "put_along_axis", "delete", "choose"])
+def test_functions_that_may_wait_unnoticed_are_not_offered(name):
+    assert surface().knows(name)
+    with pytest.raises(AttributeError, match=f"does not offer cupy.{name}"):
+        getattr(mock, name)
+    with pytest.raises(AttributeError, match="do not offer attribute 'real'"):
+        _ = on_device(X).real
+
+
+LISTS = {
+    "operator": lambda x: x - [1.0, 2.0, 3.0],
+    "reflected": lambda x: [1.0, 2.0, 3.0] * x,
+    "comparison": lambda x: x == [1.0, 2.0, 3.0],
+    "where": lambda x: mock.where(x > 0, [1.0, 2.0, 3.0], x),
+    "sum": lambda x: mock.sum([1.0, 2.0]),
+    "stack": lambda x: mock.stack([1.0, 2.0]),
+    "np.maximum of a number": lambda x: np.maximum(np.float32(0), x),
+}
+
+
+@pytest.mark.parametrize("act", LISTS.values(), ids=LISTS)
+def test_lists_are_no_arrays(act):
+    with mock.allow_float64(), pytest.raises(TypeError):
+        act(on_device(X))
+
+
+def test_a_numpy_number_compares_from_the_left():
+    np.testing.assert_array_equal((np.float32(1) < on_device(X)).get(), X > 1)
+
+
+VALUES = {
+    "kind": lambda x: mock.argsort(x, kind="quicksort"),
+    "pad": lambda x: mock.pad(x, 1, mode="median"),
+    "sort in place": lambda x: x.T.sort(),
+    "text": lambda x: mock.asarray(["a"]),
+    "objects": lambda x: mock.asarray([None]),
+    "add.at of booleans": lambda x: mock.add.at(x > 0, mock.arange(2), True),
+    "subtract.at of float32": lambda x: mock.subtract.at(x, mock.arange(2), 1.0),
+    "get": lambda x: x.get(out=np.zeros(3)),
+}
+
+
+@pytest.mark.parametrize("act", VALUES.values(), ids=VALUES)
+def test_values_that_cupy_refuses(act):
+    with pytest.raises((TypeError, ValueError, NotImplementedError)):
+        act(on_device(X))
 
 
 # ---------------------------------------------------------------- float64 by accident
@@ -370,3 +428,28 @@ def test_what_needs_no_copy_is_the_same_array():
     assert mock.ascontiguousarray(x) is x
     assert x.astype(x.dtype) is not x
     assert x.reshape(x.shape) is not x
+
+
+@pytest.mark.usefixtures("_mock_device")
+def test_the_known_range_of_a_larger_tensor_refuses_nothing():
+    """What is known of all ids may not hold for some of them: then they are looked at."""
+    table, ids = tt.ones(3, 4), tt.tensor([0, 2, 7, 9])
+    assert table[ids[:2]].shape == (2, 4)
+    assert table[ids[ids < 3]].shape == (2, 4)
+    assert tt.nn.functional.embedding(ids[:2], table).shape == (2, 4)
+    for wrong in (ids, ids[1:3]):
+        with pytest.raises(IndexError):
+            table[wrong]
+        with pytest.raises(IndexError):
+            tt.nn.functional.embedding(wrong, table)
+
+
+@pytest.mark.usefixtures("_mock_device")
+def test_what_keeps_integers_in_their_range_keeps_it_known():
+    ids = tt.tensor([[0, 2], [1, 9]])
+    for same in (ids.reshape(4), ids.T, ids[0], ids.detach(), ids.clone(), ids.to("int32").long()):
+        assert same.extremes == (0, 1, 2, 9)
+    assert (ids + 1).extremes is None
+    assert tt.tensor([300]).to("int8").extremes is None  # it wraps
+    ids.data = ids.data.copy()
+    assert ids.extremes is None

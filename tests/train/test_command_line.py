@@ -192,7 +192,7 @@ def test_start_sets_the_seed_and_prints_the_configuration(capsys, tmp_path, monk
 
 def test_start_refuses_a_device_that_is_not_there():
     arguments = argparse.Namespace(device="tpu", seed=0, out="runs/run", resume=None)
-    with pytest.raises(ValueError, match="device must be one of"):
+    with pytest.raises(SystemExit, match="error: device must be one of"):
         start(arguments)
 
 

@@ -107,14 +107,23 @@ def check_index(
         if part is Ellipsis:
             axis = len(shape) - sum(map(_axes_covered, parts[position + 1 :]))
         elif is_array(part) and part.dtype != np.bool_ and part.size:
-            found = extremes[position] or extremes_of(to_host(part))
-            size = shape[axis] if axis < len(shape) else 0
-            if found[0] < -size or found[-1] >= size:
-                raise IndexError(
-                    f"an index array with values from {found[0]} to {found[-1]} does not fit axis "
-                    f"{axis} of size {size} (shape {shape})"
-                )
+            _check_axis(part, extremes[position], axis, shape)
         axis += _axes_covered(part)
+
+
+def _check_axis(
+    ids: Array, known: tuple[int, ...] | None, axis: int, shape: tuple[int, ...]
+) -> None:
+    """Hold one index array against its axis; it is looked at only if what is known does not do."""
+    size = shape[axis] if axis < len(shape) else 0
+    for extremes in (known, None):  # what is known may be of more than these: look, before raising
+        found = extremes or extremes_of(to_host(ids))
+        if -size <= found[0] and found[-1] < size:
+            return
+    raise IndexError(
+        f"an index array with values from {found[0]} to {found[-1]} does not fit axis {axis} of "
+        f"size {size} (shape {shape})"
+    )
 
 
 def _axes_covered(part: Any) -> int:

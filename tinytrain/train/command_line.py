@@ -168,7 +168,10 @@ def start(arguments: argparse.Namespace) -> dict[str, Any]:
       ...
     1
     """
-    arguments.device = set_device(arguments.device)
+    try:
+        arguments.device = set_device(arguments.device)
+    except (RuntimeError, ValueError) as error:  # a message for the terminal, not a traceback
+        raise SystemExit(f"error: {error}") from error
     arguments.out = str(choose_folder(arguments.out, arguments.resume))
     manual_seed(arguments.seed)
     configuration = dict(vars(arguments))

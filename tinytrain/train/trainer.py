@@ -23,6 +23,7 @@ from tinytrain.train.accumulation import (
 )
 from tinytrain.train.batch_plan import check_positive
 from tinytrain.train.evaluation import evaluate
+from tinytrain.train.finite import FiniteWatch
 from tinytrain.train.log import Meter, RunLog
 from tinytrain.train.step_costs import StepCosts
 from tinytrain.train.windows import WindowStream
@@ -174,6 +175,7 @@ class Trainer:
         self.item_name, self.progress = item_name, progress
         self.step = 0
         self.meter = Meter()
+        self.finite = FiniteWatch()
         self.step_costs = StepCosts()
         self.last_checkpoint: Path | None = None
 
@@ -203,8 +205,8 @@ class Trainer:
             `out` holds checkpoints of another run, and `resume` was not called.
         FloatingPointError
             A loss or gradient is NaN or infinite; parameters and running statistics are those of
-            the step before. On a GPU it is noticed at the next log record, evaluation or
-            checkpoint, and no checkpoint is written then.
+            the step before. On a GPU it may be noticed later, at the next log record, evaluation
+            or checkpoint, and the message says so; no checkpoint is written then.
         ValueError
             A whole epoch has no supervised items.
         """
@@ -291,24 +293,14 @@ class Trainer:
                 self._grad_norm = gradient_norm(parameters)
             else:
                 self._grad_norm = clip_grad_norm_(parameters, self.clip_grad_norm)
-            # Reading the norm waits for a GPU: there it is looked at where the host waits anyway.
-            if self._grad_norm.device == "cpu" or self._is_read_after(self.step + 1):
-                self._check_finite(loss_sum)
+            may_wait = self._is_read_after(self.step + 1)
+            self.finite.look(self._grad_norm, loss_sum, self.step + 1, may_wait)
         self.optimizer.step()
         self._learning_rate = self.optimizer.param_groups[0]["lr"]
         if self.schedule is not None:
             self.schedule.step()
         self.step += 1
         return loss_sum, items
-
-    def _check_finite(self, loss_sum: Tensor) -> None:
-        norm, loss = self._grad_norm.cpu().item(), loss_sum.cpu().item()
-        if not (math.isfinite(norm) and math.isfinite(loss)):
-            raise FloatingPointError(
-                f"step {self.step + 1}: the gradient's norm is {norm} and the summed loss {loss}; "
-                "no update was made. A lower learning rate, clip_grad_norm or a look at the batch "
-                "may help"
-            )
 
     def _log(self, log: RunLog) -> float:
         loss, per_second = self.meter.read()

@@ -16,7 +16,7 @@ PASSES = {"backward", "forward", "update"}
 """The methods whose parameters are arrays."""
 
 ARRAY_TYPES = ("Array", "Array | None", "Tensor", "Tensor | None")
-CONVERSIONS = {"bool", "float", "int"}
+CONVERSIONS = {"bool", "complex", "float", "format", "int", "repr", "str"}
 
 
 def waiting_problems(tree: ast.AST, names: Names) -> Iterator[tuple[ast.AST, str]]:
@@ -103,10 +103,12 @@ def array_names(function: ast.FunctionDef, names: Names) -> set[str]:
 
 def _in_pass(function: ast.FunctionDef, arrays: set[str]) -> Iterator[tuple[ast.AST, str]]:
     for node in ast.walk(function):
-        if isinstance(node, ast.Call) and any(_is_one_of(a, arrays) for a in node.args):
+        if isinstance(node, ast.Call) and any(_computes_with(a, arrays) for a in node.args):
             called = ast.unparse(node.func)
             if called in CONVERSIONS or called.startswith("math."):
                 yield node, f"{called}(...) of an array waits for the device"
+        if isinstance(node, ast.FormattedValue) and _computes_with(node.value, arrays):
+            yield node, "an array in an f-string waits for the device"
         for condition in _conditions(node):
             reduced = isinstance(condition, ast.Call) and isinstance(condition.func, ast.Attribute)
             if reduced and condition.func.attr in ("all", "any"):  # type: ignore[attr-defined]
@@ -122,6 +124,13 @@ def _conditions(node: ast.AST) -> list[ast.expr]:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         return [node.operand]
     return node.values if isinstance(node, ast.BoolOp) else []
+
+
+def _computes_with(node: ast.expr, arrays: set[str]) -> bool:
+    """Whether an expression is an array, or the result of one's method: not its shape or dtype."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return _computes_with(node.func.value, arrays)
+    return _is_one_of(node, arrays)
 
 
 def _is_one_of(node: ast.expr, arrays: set[str]) -> bool:

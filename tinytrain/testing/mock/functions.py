@@ -1,6 +1,6 @@
 """CuPy's functions by name, as far as CuPy has them: each computes with NumPy, and is counted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,22 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinytrain.testing.mock import ledger
-from tinytrain.testing.mock.array import from_host, ndarray, run
+from tinytrain.testing.mock.arguments import bound, check_at, refuse_list
+from tinytrain.testing.mock.device_array import from_host, ndarray, run
+from tinytrain.testing.mock.offered import DOORS, NO_LAUNCH, OF_SEVERAL, OFFERED, WAITING
 from tinytrain.testing.surface import surface
-
-SYNCHRONIZING = frozenset(
-    (
-        *("nonzero", "flatnonzero", "argwhere", "unique", "isin", "in1d", "bincount", "place"),
-        *("extract", "compress", "histogram", "array_equal", "allclose"),
-    )
-)
-"""Functions of CuPy for which the host must wait, because it needs to know a size or a truth."""
-
-NO_LAUNCH = frozenset(("empty", "empty_like", "ndim", "shape", "size", "result_type", "can_cast"))
-"""Functions that start no kernel."""
-
-DOORS = frozenset(("asarray", "array", "ascontiguousarray", "asfortranarray", "asanyarray"))
-"""Functions that take host values."""
 
 
 def function_named(name: str) -> Any:
@@ -32,7 +20,7 @@ def function_named(name: str) -> Any:
     Raises
     ------
     AttributeError
-        CuPy has no such name.
+        CuPy has no such name, or the mock GPU does not offer it; see `offered`.
     """
     known = surface()
     if name == "asnumpy":
@@ -41,9 +29,14 @@ def function_named(name: str) -> Any:
         return getattr(np, name)
     if known.ufunc(name) is not None:
         return Ufunc(name)
-    if known.function(name) is not None and hasattr(np, name):
+    if name in OFFERED and known.function(name) is not None:
         return _function(name)
-    raise AttributeError(f"CuPy has no attribute {name!r}, or none that the mock GPU knows")
+    if known.knows(name):
+        raise AttributeError(
+            f"the mock GPU does not offer cupy.{name}: whether it waits for the GPU is not known "
+            "here (tinytrain/testing/mock/offered.py lists what is offered)"
+        )
+    raise AttributeError(f"CuPy has no attribute {name!r}")
 
 
 def _function(name: str) -> Callable[..., Any]:
@@ -52,19 +45,26 @@ def _function(name: str) -> Callable[..., Any]:
     compute = getattr(np, name)
 
     def function(*args: Any, **kwargs: Any) -> Any:
-        problem = signature.check(len(args), kwargs)
-        if problem:
-            raise TypeError(problem)
         if name in DOORS and args and not _on_device(args[0]):
             return from_host(*args, **kwargs)
-        if name in SYNCHRONIZING or (name == "where" and len(args) == 1):
+        positional, named = bound(signature, args, kwargs)
+        if name in OF_SEVERAL:
+            _check_all_on_device(name, positional)
+        if name in WAITING or (name == "where" and len(args) == 1):
             ledger.count_wait(f"xp.{name}")
         if name in NO_LAUNCH:
             with ledger.uncounted():
-                return run(name, compute, args, kwargs)
-        return run(name, compute, args, kwargs)
+                return run(name, compute, positional, named)
+        return run(name, compute, positional, named)
 
     return function
+
+
+def _check_all_on_device(name: str, values: Sequence[Any]) -> None:
+    """Refuse numbers and host arrays in the sequence that a function puts together."""
+    for value in values:
+        if isinstance(value, list | tuple) and not all(map(_on_device, value)):
+            raise TypeError(f"cupy.{name} takes device arrays, not {value!r:.80}")
 
 
 def _on_device(value: Any) -> bool:
@@ -95,12 +95,11 @@ class Ufunc:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute, as far as CuPy takes these arguments."""
-        problem = self._known.signature.check(len(args), kwargs)
-        if problem:
-            raise TypeError(problem)
-        if any(isinstance(value, list | tuple) for value in args):
-            raise TypeError(f"cupy.{self.name} takes device arrays and numbers, not lists")
-        return run(self.name, getattr(np, self.name), args, kwargs)
+        positional, named = bound(self._known.signature, args, kwargs)
+        for value in positional:
+            if isinstance(value, list | tuple):
+                refuse_list(f"cupy.{self.name}", value)
+        return run(self.name, getattr(np, self.name), positional, named)
 
     def __getattr__(self, method: str) -> Any:
         signature = self._known.methods.get(method)
@@ -110,13 +109,10 @@ class Ufunc:
         compute = getattr(getattr(np, self.name), method)
 
         def function(*args: Any, **kwargs: Any) -> Any:
-            problem = signature.check(len(args), kwargs)
-            if problem:
-                raise TypeError(problem)
-            result = run(label, compute, args, kwargs)
-            if method == "at":
-                ledger.count_launch(label)  # it writes into its argument and returns nothing
-            return result
+            positional, named = bound(signature, args, kwargs)
+            if method == "at" and isinstance(positional[0], ndarray):
+                check_at(self.name, positional[0].dtype)
+            return run(label, compute, positional, named)
 
         return function
 

@@ -38,7 +38,7 @@ class Line:
     def __str__(self) -> str:
         size = "" if self.size is None else _bytes(self.size)
         cost = f"{self.seconds * 1e3:.3f} ms" if self.count else "-"
-        return f"  {self.title:<30}{self.count:>10,.4g}{size:>12}{cost:>14}"
+        return f"  {self.title:<30}{_count(self.count):>10}{size:>12}{cost:>14}"
 
 
 def step_report(steps: Sequence[Ledger]) -> str:
@@ -90,14 +90,20 @@ def step_report(steps: Sequence[Ledger]) -> str:
         [
             f"what a GPU would have been asked to do, per training step ({heading})",
             f"  {'':<30}{'count':>10}{'bytes':>12}{'typical cost':>14}",
-            *map(str, _lines(total, number)),
-            *_reasons(total, number),
+            *_table(total, number),
             *_operations(total, number),
             "  Typical costs: 11 us for a call of CuPy (cupy/cupy pull request 3298), 12 GB/s over",
-            "  PCIe (Intel oneAPI handbook), 20 us for a wait (NVIDIA, Nsight Systems blog). They",
-            "  were not measured here, and the time that the GPU computes is not among them.",
+            "  PCIe 3.0 x16 (Intel's handbook for its FPGA boards), 20 us for a wait on a V100",
+            "  (NVIDIA, Nsight Systems blog). They were not measured here, and the time that the",
+            "  GPU computes is not among them.",
         ]
     )
+
+
+def _table(total: Ledger, steps: int) -> list[str]:
+    """Return the lines of the table, with what made the host wait under the unwanted waits."""
+    *before, launches = map(str, _lines(total, steps))
+    return [*before, *_reasons(total, steps), launches]
 
 
 def _lines(total: Ledger, steps: int) -> list[Line]:
@@ -122,7 +128,7 @@ def _copying(count: float, size: float) -> float:
 def _reasons(total: Ledger, steps: int) -> list[str]:
     """Name what made the host wait."""
     reasons = total.implicit_waits.most_common()
-    return [f"    because of {reason}: {count / steps:,.4g}" for reason, count in reasons]
+    return [f"    because of {reason}: {_count(count / steps)}" for reason, count in reasons]
 
 
 def _operations(total: Ledger, steps: int) -> list[str]:
@@ -136,9 +142,16 @@ def _operations(total: Ledger, steps: int) -> list[str]:
     return ["  launches by operation", *map(str, lines)]
 
 
+def _count(count: float) -> str:
+    """Write a number per step: 4, 2.5, 1,234, or ``1 in 8`` where it does not happen in each."""
+    if 0 < count < 1:
+        return f"1 in {1 / count:.2g}"
+    return f"{count:,.0f}" if count >= 100 else f"{count:.3g}"
+
+
 def _bytes(size: float) -> str:
     for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        if size < 999.5:
+            return f"{size:.2g} {unit}" if size < 10 else f"{size:.0f} {unit}"
         size /= 1000
     return f"{size:.1f} GB"

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinytrain.testing.mock import ledger
-from tinytrain.testing.mock.float64 import check_float64, names_float64
+from tinytrain.testing.mock.arguments import bound, check_dtype, refuse_list
+from tinytrain.testing.mock.offered import METHODS, READING_METHODS, WAITING_METHODS
+from tinytrain.testing.mock.widening import check_float64, names_float64
 from tinytrain.testing.surface import surface
 
 
@@ -24,13 +26,19 @@ class Flags:
         self.owndata: bool = host.flags.owndata
 
 
+def _operand(name: str, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        refuse_list(name, value)
+    return value
+
+
 def _binary(name: str) -> Callable[["ndarray", Any], Any]:
     """Return the method of an operator such as ``+``."""
 
     def operator(self: "ndarray", other: Any) -> Any:
         if getattr(other, "__array_ufunc__", self) is None:
             return NotImplemented  # as CuPy does: the other operand's own method is asked
-        return run(name, getattr(np, name), (self, other))
+        return run(name, getattr(np, name), (self, _operand(name, other)))
 
     return operator
 
@@ -39,7 +47,7 @@ def _reflected(name: str) -> Callable[["ndarray", Any], Any]:
     """Return the method of an operator whose device array stands on the right."""
 
     def operator(self: "ndarray", other: Any) -> Any:
-        return run(name, getattr(np, name), (other, self))
+        return run(name, getattr(np, name), (_operand(name, other), self))
 
     return operator
 
@@ -48,7 +56,7 @@ def _in_place(name: str) -> Callable[["ndarray", Any], "ndarray"]:
     """Return the method of an operator such as ``+=``."""
 
     def operator(self: "ndarray", other: Any) -> "ndarray":
-        run(name, getattr(np, name), (self, other), {"out": self})
+        run(name, getattr(np, name), (self, _operand(name, other)), {"out": self})
         return self
 
     return operator
@@ -134,21 +142,25 @@ class ndarray:
 
     def __getattr__(self, name: str) -> Any:
         signature = surface().method(name)
-        if signature is None or not hasattr(np.ndarray, name):
-            raise AttributeError(f"CuPy's ndarray has no attribute {name!r}")
-        if name in SYNCHRONIZING_METHODS:
-            ledger.count_wait(f"x.{name}()")
+        if signature is None or name not in METHODS:
+            offered = signature is not None or surface().has_property(name)
+            lacking = "the mock GPU's arrays do not offer" if offered else "CuPy's ndarray has no"
+            raise AttributeError(f"{lacking} attribute {name!r}")
 
         def method(*args: Any, **kwargs: Any) -> Any:
-            problem = signature.check(len(args), kwargs)
-            if problem:
-                raise TypeError(problem)
-            return run(name, getattr(np.ndarray, name), (self, *args), kwargs)
+            positional, named = bound(signature, args, kwargs)
+            if name in WAITING_METHODS:
+                ledger.count_wait(f"x.{name}()")
+            if name in READING_METHODS:
+                ledger.count_copy_to_host(self.nbytes, f"x.{name}()")
+            if name == "sort" and not self.flags.c_contiguous:
+                raise NotImplementedError("CuPy sorts contiguous arrays only, in place")
+            return run(name, getattr(np.ndarray, name), (self, *positional), named)
 
         return method
 
-    def get(self, *_: Any, **__: Any) -> NDArray[Any]:
-        """Copy to host memory, which waits: the one explicit way."""
+    def get(self) -> NDArray[Any]:
+        """Copy to host memory, which waits: the one explicit way (of CuPy's arguments, none)."""
         ledger.count_copy_to_host(self.nbytes)
         return self._host.copy()
 
@@ -204,9 +216,11 @@ class ndarray:
         raise TypeError("a GPU array does not turn into a NumPy array by itself; use .get()")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        hosts = [value for value in inputs if not isinstance(value, ndarray)]
-        if method == "__call__" and not kwargs and any(isinstance(h, np.generic) for h in hosts):
-            return run(ufunc.__name__, ufunc, inputs)  # an operator with a NumPy number on its left
+        if method == "__call__" and not kwargs and ufunc.__name__ in OPERATORS:
+            left: Any = inputs[0]
+            if isinstance(left, np.generic) or (isinstance(left, np.ndarray) and not left.ndim):
+                number = left if isinstance(left, np.generic) else left[()]
+                return run(ufunc.__name__, ufunc, (number, *inputs[1:]))
         raise TypeError(
             f"np.{ufunc.__name__} computes in host memory, and an argument is on the GPU; "
             f"write xp.{ufunc.__name__} with xp = xp_of(array), or bring the host array over"
@@ -275,7 +289,11 @@ class ndarray:
         return run("invert", np.invert, (self,))  # type: ignore[no-any-return]
 
 
-SYNCHRONIZING_METHODS = ("nonzero",)
+OPERATORS = {
+    "add", "divide", "equal", "floor_divide", "greater", "greater_equal", "less", "less_equal",
+    "matmul", "multiply", "not_equal", "power", "remainder", "subtract", "true_divide",
+}  # fmt: skip
+"""What NumPy calls the functions behind the operators of its numbers."""
 
 
 def wrap(host: NDArray[Any]) -> ndarray:
@@ -288,6 +306,7 @@ def wrap(host: NDArray[Any]) -> ndarray:
 def from_host(host: Any, dtype: Any = None) -> ndarray:
     """Copy host values to the mock GPU: the door that the batch comes through."""
     copied = np.array(host, dtype=dtype)
+    check_dtype(copied.dtype)
     check_float64("asarray", [], [copied], asked=dtype is not None)
     ledger.count_copy_to_device(copied.nbytes)
     return wrap(copied)
@@ -326,10 +345,9 @@ def run(
     if name == "matmul":
         _count_matmul_copies(host_args, result)
         result = np.asarray(result, order="C")  # as CuPy gives it, whatever the operands' order
-    out = kwargs.get("out")
-    if out is not None:
+    if "out" in kwargs or result is None:  # in place: it writes into an array that is there
         ledger.count_launch(name)
-        return out
+        return kwargs.get("out")
     for value in args:
         if isinstance(value, ndarray) and value._host is result:
             return value  # as it came, which astype(copy=False) and asarray may give
@@ -393,6 +411,10 @@ def _host_index(index: Any) -> tuple[tuple[Any, ...], str]:
                 ledger.count_wait("a boolean mask as an index")
             kind = "mask" if is_mask or kind == "mask" else "gather"
             host_parts.append(part._host)
+        elif isinstance(part, bool | np.bool_):
+            ledger.count_wait("True or False as an index")
+            kind = "mask"
+            host_parts.append(part)
         elif isinstance(part, list | np.ndarray):
             ledger.count_copy_to_device(np.asarray(part).nbytes, f"an index {type(part).__name__}")
             kind = "gather" if kind == "view" else kind
