@@ -30,6 +30,9 @@ REMEDY = (
     "that was made before tt.set_device(...)"
 )
 
+OLDEST_CUDA = 12
+"""The oldest version of CUDA that CuPy 14, the first with the names used here, is built for."""
+
 _device_of_library = {library: device for device, library in LIBRARY_NAMES.items()}
 _library_of_type: dict[type, ModuleType] = {np.ndarray: np}
 _creation_library: ModuleType | None = None  # chosen by set_device, or at the first need
@@ -292,9 +295,15 @@ def _driver_too_old(driver: int, runtime: int) -> str | None:
     """Compare versions as CUDA writes them: 12040 is 12.4."""
     if driver // 1000 >= runtime // 1000:
         return None
+    other = ""
+    if driver // 1000 >= OLDEST_CUDA:
+        other = (
+            f", or replace CuPy: pip uninstall cupy-cuda{runtime // 1000}x, then pip install "
+            f"'cupy-cuda{driver // 1000}x[ctk]'"
+        )
     return (
         f"the driver supports CUDA {_version_text(driver)}, this CuPy needs CUDA "
-        f"{_version_text(runtime)}: update the driver or install cupy-cuda{driver // 1000}x[ctk]"
+        f"{_version_text(runtime)}: update the driver{other}"
     )
 
 
@@ -321,7 +330,7 @@ def _missing_library(cupy: Any) -> str | None:
         value = float((cupy.ones(2, dtype="float32") + 1.0).sum())
     except Exception as error:
         return (
-            f"a CUDA library is missing ({_telling_line(error)}): "
-            "install CuPy with its libraries, pip install 'cupy-cuda13x[ctk]'"
+            f"a CUDA library is missing ({_telling_line(error)}): install CuPy with its libraries, "
+            f"pip install 'cupy-cuda{int(cupy.cuda.runtime.runtimeGetVersion()) // 1000}x[ctk]'"
         )
     return None if value == 4.0 else f"a test computation gave {value} instead of 4.0"

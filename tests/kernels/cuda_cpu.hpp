@@ -1,7 +1,8 @@
 // Enough of CUDA to run plain kernels on a CPU, for tests.
 //
 // Each CUDA thread is a thread of the system, and the blocks of a grid run one after another. What
-// a kernel calls __shared__ can thus be a static variable: one per kernel is one per block.
+// a kernel calls __shared__ can thus be a static variable: one per kernel is one per block. A GPU
+// runs blocks in any order: `blocks_in_reverse` lets a test show that the order changes nothing.
 
 #include <barrier>
 #include <cmath>
@@ -19,6 +20,11 @@ struct ThreeSizes {
 inline thread_local ThreeSizes threadIdx, blockIdx;
 inline ThreeSizes blockDim, gridDim;
 inline std::barrier<>* barrier_of_block;
+inline bool blocks_in_reverse = false;
+
+extern "C" void set_blocks_in_reverse(int reverse) {
+    blocks_in_reverse = reverse != 0;
+}
 
 inline void __syncthreads() {
     barrier_of_block->arrive_and_wait();
@@ -46,7 +52,7 @@ void run_grid(unsigned int blocks, unsigned int threads, Kernel kernel) {
         running.emplace_back([&, thread] {
             threadIdx = {thread, 0, 0};
             for (unsigned int block = 0; block < blocks; block++) {
-                blockIdx = {block, 0, 0};
+                blockIdx = {blocks_in_reverse ? blocks - 1 - block : block, 0, 0};
                 kernel();
                 between_blocks.arrive_and_wait();
             }

@@ -75,13 +75,16 @@ def finish(process):
 
 
 class CompiledKernels:
-    """All kernels for float and for double; a runner for the mock GPU."""
+    """All kernels for float and for double; a runner for the mock GPU.
 
-    def __init__(self, folder):
+    `change` may replace the source texts that are compiled, to plant faults.
+    """
+
+    def __init__(self, folder, change=lambda codes: codes):
         paths = {real: folder / f"kernels_{real}.so" for real in ("float", "double")}
         self.codes = {real: all_sources(real) for real in paths}
         running = [
-            compiling(translation(self.codes[real]), path, "-shared", "-fPIC")
+            compiling(translation(change(self.codes[real])), path, "-shared", "-fPIC")
             for real, path in paths.items()
         ]
         for process in running:
@@ -100,6 +103,33 @@ class CompiledKernels:
             addresses[i] = cell.ctypes.data
         start = self.libraries[real].start_named
         assert start(kernel.encode(), blocks, threads, addresses) == 1
+
+
+class BothOrders:
+    """A runner that runs the blocks of every launch forwards and backwards, and compares."""
+
+    def __init__(self, kernels):
+        self.kernels, self.differing = kernels, []
+
+    def __call__(self, code, kernel, blocks, threads, arguments):
+        copies = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in arguments)
+        self.kernels(code, kernel, blocks, threads, arguments)
+        self._run_backwards(code, kernel, blocks, threads, copies)
+        if any(
+            one.tobytes() != other.tobytes()
+            for one, other in zip(arguments, copies, strict=True)
+            if isinstance(one, np.ndarray)
+        ):
+            self.differing.append(kernel)
+
+    def _run_backwards(self, *launch):
+        for library in self.kernels.libraries.values():
+            library.set_blocks_in_reverse(1)
+        try:
+            self.kernels(*launch)
+        finally:
+            for library in self.kernels.libraries.values():
+                library.set_blocks_in_reverse(0)
 
 
 class Recorder:

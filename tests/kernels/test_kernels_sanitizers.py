@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from tests.kernels.cuda_on_cpu import (
+    BothOrders,
+    CompiledKernels,
     Recorder,
     all_sources,
     compiler_problem,
@@ -23,10 +25,8 @@ pytestmark = pytest.mark.slow
 SANITIZERS = ["address", "thread"]
 
 
-def record_every_kernel():
-    """Write down one launch or more of each kernel, at sizes that no block divides."""
-    recorder = Recorder()
-    mock_kernels.set_runner(recorder)
+def launch_every_kernel():
+    """Start each kernel once or more, at sizes that no block divides."""
     random = np.random.default_rng(0)
 
     def normal(*shape):
@@ -50,6 +50,13 @@ def record_every_kernel():
     gradients = tuple(mock.zeros(x.shape, dtype="float32") for x in qkv)
     of_scores = normal(2, 1, 5, 7)
     cuda_attention.attend_backward(output, qkv, output, kept, 0.5, gradients, of_scores)
+
+
+def record_every_kernel():
+    """Write down the launches instead of making them."""
+    recorder = Recorder()
+    mock_kernels.set_runner(recorder)
+    launch_every_kernel()
     return recorder
 
 
@@ -101,3 +108,33 @@ def test_a_missing_barrier_is_caught(replay):
     assert result.returncode
     assert "data race" in result.stderr
     assert "block_sum" in result.stderr
+
+
+# The sanitizers see the threads of one block. Of what blocks do to each other this is the sign:
+# in another order they compute something else.
+
+
+def test_the_order_of_the_blocks_changes_nothing(on_mock, compiled_kernels):
+    runner = BothOrders(compiled_kernels)
+    mock_kernels.set_runner(runner)
+    launch_every_kernel()
+    assert not runner.differing
+
+
+def test_blocks_that_add_into_one_place_are_caught(on_mock, tmp_path):
+    if problem := compiler_problem(tmp_path):
+        pytest.skip(problem)
+    owner = "if (start > 0 && sorted_ids[start - 1] == id) {\n        return;\n    }\n"
+    loop = "for (long long i = start; i < ids && sorted_ids[i] == id; i++) {"
+    alone = "for (long long i = start; i <= start; i++) {"
+
+    def every_block_adds(codes):
+        assert any(owner in code and loop in code for code in codes)
+        codes = [code.replace(owner, "").replace(loop, alone) for code in codes]
+        return [code.replace("total[id * width + c] = sum", "total[id * width + c] += sum")
+                for code in codes]  # fmt: skip
+
+    runner = BothOrders(CompiledKernels(tmp_path, every_block_adds))
+    mock_kernels.set_runner(runner)
+    launch_every_kernel()
+    assert runner.differing == ["scatter_add_rows"]

@@ -152,6 +152,7 @@ def test_to_refuses_what_is_no_device_and_no_float(target):
 
 
 def test_to_cuda_needs_the_device():
+    tt.set_device("cpu")
     with pytest.raises(RuntimeError, match="set_device"):
         nn.Linear(2, 2).to("cuda")
 

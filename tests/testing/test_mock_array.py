@@ -169,6 +169,9 @@ VALUES = {
     "add.at of booleans": lambda x: mock.add.at(x > 0, mock.arange(2), True),
     "subtract.at of float32": lambda x: mock.subtract.at(x, mock.arange(2), 1.0),
     "get": lambda x: x.get(out=np.zeros(3)),
+    "longdouble": lambda x: x.astype(np.longdouble),
+    "object": lambda x: x.astype(object),
+    "overlap": lambda x: x.__setitem__((0, slice(1, None)), x[0, :-1]),
 }
 
 

@@ -64,6 +64,8 @@ SYNCHRONIZING = {
     "average": lambda x: mock.average(x),
     "compress": lambda x: x.compress(x > 0),
     "True as an index": lambda x: x[True],
+    "a mask in add.at": lambda x: mock.add.at(x, x > 0, 1.0),
+    "sizes on the device": lambda x: mock.repeat(x, mock.ones(3, dtype="int64")),
 }
 COPYING = {
     "list index": lambda x: x[[0, 1]],

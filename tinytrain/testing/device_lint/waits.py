@@ -16,7 +16,7 @@ PASSES = {"backward", "forward", "update"}
 """The methods whose parameters are arrays."""
 
 ARRAY_TYPES = ("Array", "Array | None", "Tensor", "Tensor | None")
-CONVERSIONS = {"bool", "complex", "float", "format", "int", "repr", "str"}
+CONVERSIONS = {"bool", "complex", "float", "format", "int", "max", "min", "print", "repr", "str"}
 
 
 def waiting_problems(tree: ast.AST, names: Names) -> Iterator[tuple[ast.AST, str]]:
@@ -113,7 +113,7 @@ def _in_pass(function: ast.FunctionDef, arrays: set[str]) -> Iterator[tuple[ast.
             reduced = isinstance(condition, ast.Call) and isinstance(condition.func, ast.Attribute)
             if reduced and condition.func.attr in ("all", "any"):  # type: ignore[attr-defined]
                 condition = condition.func.value  # type: ignore[attr-defined]
-            if _is_one_of(condition, arrays):
+            if any(_computes_with(part, arrays) for part in _compared(condition)):
                 yield condition, "the truth of an array waits for the device"
 
 
@@ -124,6 +124,16 @@ def _conditions(node: ast.AST) -> list[ast.expr]:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         return [node.operand]
     return node.values if isinstance(node, ast.BoolOp) else []
+
+
+def _compared(condition: ast.expr) -> list[ast.expr]:
+    """Return what a condition compares by value; itself, if it is no comparison."""
+    if not isinstance(condition, ast.Compare):
+        return [condition]
+    by_value = not any(
+        isinstance(sign, ast.Is | ast.IsNot | ast.In | ast.NotIn) for sign in condition.ops
+    )
+    return [condition.left, *condition.comparators] if by_value else []
 
 
 def _computes_with(node: ast.expr, arrays: set[str]) -> bool:

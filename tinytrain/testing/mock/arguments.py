@@ -98,5 +98,6 @@ def check_dtype(dtype: np.dtype[Any]) -> None:
         ...
     ValueError: a GPU array cannot hold <U3
     """
-    if dtype.kind not in "biufc" or dtype.itemsize > 16 or dtype.name == "longdouble":
+    widest = 16 if dtype.kind == "c" else 8
+    if dtype.kind not in "biufc" or dtype.itemsize > widest:
         raise ValueError(f"a GPU array cannot hold {dtype}")

@@ -254,7 +254,13 @@ class ndarray:
                 "stays; add up with xp.add.at, or write a kernel"
             )
         ledger.count_launch("setitem")
-        self._host[host_index] = _unwrap(value, "x[...] = value")
+        source = _unwrap(value, "x[...] = value")
+        if kind == "view" and _overlap(self._host[host_index], source):
+            raise ValueError(
+                "x[...] = values that overlap it in memory: a GPU copies in no certain order; copy "
+                "the values first"
+            )
+        self._host[host_index] = source
 
     # ---------------------------------------------------------------- operators
 
@@ -342,6 +348,9 @@ def run(
     inputs = [v for v in _flatten([*host_args, *host_kwargs.values()]) if _is_host_array(v)]
     asked = any(names_float64(value) for value in (*args, *kwargs.values()))
     check_float64(name, inputs, _flatten([result]), asked)
+    for value in _flatten([result]):
+        if isinstance(value, np.ndarray | np.generic):
+            check_dtype(value.dtype)
     if name == "matmul":
         _count_matmul_copies(host_args, result)
         result = np.asarray(result, order="C")  # as CuPy gives it, whatever the operands' order
@@ -424,6 +433,14 @@ def _host_index(index: Any) -> tuple[tuple[Any, ...], str]:
     if kind == "view" and Ellipsis not in host_parts:
         host_parts.append(Ellipsis)  # an element stays a 0-d array on the device
     return tuple(host_parts), kind
+
+
+def _overlap(target: NDArray[Any], source: Any) -> bool:
+    """Whether an array would be copied onto itself, shifted."""
+    if not isinstance(source, np.ndarray) or not np.may_share_memory(target, source):
+        return False
+    same = target.ctypes.data == source.ctypes.data and target.strides == source.strides
+    return not same and bool(np.shares_memory(target, source))
 
 
 def _repeats(shape: tuple[int, ...], index: tuple[Any, ...]) -> bool:

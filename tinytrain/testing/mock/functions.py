@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from tinytrain.testing.mock import ledger
 from tinytrain.testing.mock.arguments import bound, check_at, refuse_list
 from tinytrain.testing.mock.device_array import from_host, ndarray, run
-from tinytrain.testing.mock.offered import DOORS, NO_LAUNCH, OF_SEVERAL, OFFERED, WAITING
+from tinytrain.testing.mock.offered import (
+    DOORS,
+    MAKING,
+    NO_LAUNCH,
+    OF_SEVERAL,
+    OFFERED,
+    WAITING,
+)
 from tinytrain.testing.surface import surface
 
 
@@ -52,6 +59,8 @@ def _function(name: str) -> Callable[..., Any]:
             _check_all_on_device(name, positional)
         if name in WAITING or (name == "where" and len(args) == 1):
             ledger.count_wait(f"xp.{name}")
+        if (name in MAKING or name == "repeat") and any(map(_on_device, positional[1:])):
+            ledger.count_wait(f"xp.{name} with a size from the device")
         if name in NO_LAUNCH:
             with ledger.uncounted():
                 return run(name, compute, positional, named)
@@ -112,9 +121,17 @@ class Ufunc:
             positional, named = bound(signature, args, kwargs)
             if method == "at" and isinstance(positional[0], ndarray):
                 check_at(self.name, positional[0].dtype)
+                _count_masks(positional[1])
             return run(label, compute, positional, named)
 
         return function
+
+
+def _count_masks(index: Any) -> None:
+    """Count the waits for the size of boolean masks in an index."""
+    for part in index if isinstance(index, tuple) else (index,):
+        if isinstance(part, ndarray) and part.dtype == np.bool_:
+            ledger.count_wait("a boolean mask as an index")
 
 
 def to_host(array: Any) -> NDArray[Any]:

@@ -27,11 +27,11 @@ OF_ARRAYS = {
     "broadcast_to", "can_cast", "clip", "copy", "copyto", "count_nonzero", "cross", "cumprod",
     "cumsum", "diag", "diagonal", "diff", "dot", "dsplit", "einsum", "expand_dims", "flip",
     "fliplr", "flipud", "hsplit", "imag", "inner", "isclose", "isscalar", "issubdtype", "kron",
-    "matmul", "matrix_transpose", "max", "mean", "median", "min", "moveaxis", "nan_to_num",
-    "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nansum", "ndim",
-    "outer", "pad", "partition", "permute_dims", "prod", "promote_types", "ptp", "ravel", "real",
+    "matmul", "matrix_transpose", "max", "may_share_memory", "mean", "median", "min", "moveaxis",
+    "nan_to_num", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nansum",
+    "ndim", "outer", "pad", "partition", "permute_dims", "prod", "promote_types", "ptp", "ravel", "real",
     "repeat", "reshape", "result_type", "roll", "rollaxis", "rot90", "round", "searchsorted",
-    "shape", "size", "sort", "split", "squeeze", "std", "sum", "swapaxes", "take",
+    "shape", "shares_memory", "size", "sort", "split", "squeeze", "std", "sum", "swapaxes", "take",
     "take_along_axis", "tensordot", "tile", "trace", "transpose", "tril", "triu", "var", "vdot",
     "vsplit", "where",
 }  # fmt: skip
@@ -45,7 +45,8 @@ WAITING = {
 """Functions for which the host waits: they need to know a size or a truth, or read the values."""
 
 NO_LAUNCH = {
-    "can_cast", "empty", "empty_like", "ndim", "promote_types", "result_type", "shape", "size",
+    "can_cast", "empty", "empty_like", "may_share_memory", "ndim", "promote_types", "result_type",
+    "shape", "shares_memory", "size",
 }  # fmt: skip
 """Functions that start no kernel."""
 
