@@ -29,11 +29,11 @@ OF_ARRAYS = {
     "fliplr", "flipud", "hsplit", "imag", "inner", "isclose", "isscalar", "issubdtype", "kron",
     "matmul", "matrix_transpose", "max", "may_share_memory", "mean", "median", "min", "moveaxis",
     "nan_to_num", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nansum",
-    "ndim", "outer", "pad", "partition", "permute_dims", "prod", "promote_types", "ptp", "ravel", "real",
-    "repeat", "reshape", "result_type", "roll", "rollaxis", "rot90", "round", "searchsorted",
-    "shape", "shares_memory", "size", "sort", "split", "squeeze", "std", "sum", "swapaxes", "take",
-    "take_along_axis", "tensordot", "tile", "trace", "transpose", "tril", "triu", "var", "vdot",
-    "vsplit", "where",
+    "ndim", "outer", "pad", "partition", "permute_dims", "prod", "promote_types", "ptp", "ravel",
+    "real", "repeat", "reshape", "result_type", "roll", "rollaxis", "rot90", "round",
+    "searchsorted", "shape", "shares_memory", "size", "sort", "split", "squeeze", "std", "sum",
+    "swapaxes", "take", "take_along_axis", "tensordot", "tile", "trace", "transpose", "tril",
+    "triu", "var", "vdot", "vsplit", "where",
 }  # fmt: skip
 """Functions of one or two arrays for which the host does not wait."""
 
