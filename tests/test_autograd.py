@@ -317,7 +317,7 @@ def test_gradient_that_does_not_fit(gradient, error, words):
 @pytest.mark.parametrize("device", ACCELERATORS, indirect=True)
 def test_gradient_on_another_device(device):
     a = leaf([1.0, 2.0])
-    words = rf"different devices: {device} \(2,\) and cpu \(2,\); bring them to one device"
+    words = rf"a gradient on cpu for a tensor of shape \(2,\) on {device}; bring them to one device"
     for set_gradient in ((a * 2).backward, a.backward, lambda g: setattr(a, "grad", g)):
         with pytest.raises(RuntimeError, match=words):
             set_gradient(tensor(1.0, 1.0).cpu())
