@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 import tinytrain as tt
 from tests.device_helpers import host
-from tinytrain.optim import SGD, clip_grad_norm_, gradient_norm
+from tinytrain.optim import SGD, clip_grad_norm_, clip_grad_value_, gradient_norm
+from tinytrain.optim.clip import clip_grads_with_norm_, get_total_norm
 
 pytestmark = pytest.mark.usefixtures("device")
 
 SHAPES = ((3, 2), (4,), (), (2, 2))
-NORM_TYPES = [1.0, 2.0, 3.0, math.inf]
+NORM_TYPES = [0.5, 1.0, 2.0, 3.0, math.inf]
 
 
 def leaves(flat, dtype="float64", missing=(1,), scale=1.0):
@@ -36,13 +37,17 @@ def flatten(gradients):
     return np.concatenate([g.ravel() for g in gradients if g is not None])
 
 
+def norm_of(vector, p):
+    return np.abs(vector).max() if p == math.inf else (np.abs(vector) ** p).sum() ** (1 / p)
+
+
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("norm_type", NORM_TYPES)
 @pytest.mark.parametrize("max_norm", [0.0, 0.5, 100.0])
 def test_clipping_by_the_formula(flat, norm_type, max_norm):
     parameters, keeper = leaves(flat)
     before = gradients_of(parameters)
-    norm = np.linalg.norm(flatten(before), norm_type)
+    norm = norm_of(flatten(before), norm_type)
     assert clip_grad_norm_(parameters, max_norm, norm_type).item() == pytest.approx(norm, 1e-12)
     factor = min(1.0, max_norm / (norm + 1e-6))
     after = gradients_of(parameters)
@@ -57,7 +62,7 @@ def test_clipping_by_the_formula(flat, norm_type, max_norm):
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("norm_type", NORM_TYPES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_clipping_equals_torch(flat, norm_type, dtype):
+def test_clipping_by_the_norm_equals_torch(flat, norm_type, dtype):
     torch = pytest.importorskip("torch")
     parameters, _keeper = leaves(flat, dtype)
     theirs = []
@@ -65,9 +70,16 @@ def test_clipping_equals_torch(flat, norm_type, dtype):
         theirs.append(torch.nn.Parameter(torch.zeros(() if gradient is None else gradient.shape)))
         theirs[-1].data = theirs[-1].data.to(getattr(torch, dtype))
         theirs[-1].grad = None if gradient is None else torch.from_numpy(gradient)
+    there = [parameter.grad for parameter in theirs if parameter.grad is not None]
+    total = torch.nn.utils.get_total_norm(there, norm_type)
+    here = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    rough = 1e-12 if dtype == "float64" else 1e-5
+    assert get_total_norm(here, norm_type).item() == pytest.approx(total.item(), rough)
+    torch.nn.utils.clip_grads_with_norm_(theirs, 2.0, total)
+    clip_grads_with_norm_(parameters, 2.0, get_total_norm(here, norm_type))
     expected = torch.nn.utils.clip_grad_norm_(theirs, 0.7, norm_type)
     norm = clip_grad_norm_(parameters, 0.7, norm_type)
-    tolerance = 1e-12 if dtype == "float64" else 1e-6
+    tolerance = 1e-12 if dtype == "float64" else 1e-5
     assert norm.dtype == dtype
     assert norm.item() == pytest.approx(expected.item(), tolerance)
     for ours, other in zip(gradients_of(parameters), theirs, strict=True):
@@ -133,7 +145,63 @@ def test_a_single_tensor_and_a_generator_are_taken():
     assert gradient_norm(weight).item() == 5
     assert clip_grad_norm_(weight, 2.5).item() == 5
     assert clip_grad_norm_((w for w in [weight]), 10.0).item() == pytest.approx(2.5)
+    assert gradient_norm(weight, "inf").item() == pytest.approx(2.0)
+
+
+def test_the_names_of_torch():
     assert tt.nn.utils.clip_grad_norm_ is clip_grad_norm_
+    assert tt.nn.utils.clip_grad_value_ is clip_grad_value_
+    assert tt.nn.utils.clip_grads_with_norm_ is clip_grads_with_norm_
+    assert tt.nn.utils.get_total_norm is get_total_norm
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("value", [0.0, 0.5, 100, math.inf])
+def test_clipping_by_value(flat, dtype, value):
+    parameters, keeper = leaves(flat, dtype)
+    before = gradients_of(parameters)
+    clip_grad_value_((p for p in parameters), value)
+    after = gradients_of(parameters)
+    assert after[1] is None
+    assert flatten(after).dtype == dtype
+    np.testing.assert_array_equal(flatten(after), np.clip(flatten(before), -value, value))
+    assert (keeper is not None) == flat
+
+
+@pytest.mark.oracle
+def test_clipping_by_value_keeps_nan_as_torch_does():
+    torch = pytest.importorskip("torch")
+    values = np.array([math.nan, math.inf, -math.inf, 0.25])
+    ours, theirs = (
+        tt.zeros(4, dtype="float64", requires_grad=True),
+        torch.nn.Parameter(torch.zeros(4, dtype=torch.float64)),
+    )
+    ours.grad, theirs.grad = tt.tensor(values), torch.tensor(values)
+    clip_grad_value_(ours, 0.5)
+    torch.nn.utils.clip_grad_value_(theirs, 0.5)
+    np.testing.assert_array_equal(host(ours.grad), theirs.grad.numpy())
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_transposed_gradient_is_clipped_in_place(flat):
+    weight = tt.zeros(2, 3, requires_grad=True)
+    keeper = SGD([weight]) if flat else None
+    weight.grad = tt.full((3, 2), 4.0).transpose(0, 1)
+    clip_grad_value_(weight, 1.0)
+    assert host(weight.grad).tolist() == [[1.0] * 3] * 2
+    assert (keeper is not None) == flat
+
+
+def test_the_norm_of_tensors():
+    tensors = [tt.tensor([[3.0, 0.0]]), tt.tensor(4.0)]
+    assert get_total_norm(tensors).item() == 5
+    assert get_total_norm(tensors[0]).item() == 3
+    assert get_total_norm(tensors, math.inf).item() == 4
+    assert get_total_norm([]).item() == 0
+    assert get_total_norm([tt.zeros(0)], math.inf).item() == 0
+    with pytest.raises(RuntimeError, match="norm is inf"):
+        get_total_norm([tt.tensor([math.inf])], error_if_nonfinite=True)
 
 
 @pytest.mark.parametrize(
@@ -149,3 +217,12 @@ def test_settings_that_make_no_sense(arguments, message):
     parameters, _ = leaves(False)
     with pytest.raises(ValueError, match=message):
         clip_grad_norm_(parameters, *arguments)
+
+
+@pytest.mark.parametrize("value", [-1.0, math.nan])
+def test_values_that_make_no_sense(value):
+    parameters, _ = leaves(False)
+    with pytest.raises(ValueError, match=f"clip_value must be from 0, got {value}"):
+        clip_grad_value_(parameters, value)
+    with pytest.raises(ValueError, match=f"max_norm must be from 0, got {value}"):
+        clip_grads_with_norm_(parameters, value, tt.tensor(1.0))

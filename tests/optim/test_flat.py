@@ -157,7 +157,8 @@ def test_data_that_was_replaced_is_brought_back():
 )
 def test_data_that_does_not_fit_is_refused_before_any_step(replacement):
     first, second = parameters((2,), (3,))
-    optimizer = SGD([{"params": [first]}, {"params": [("second", second)]}], lr=1.0)
+    groups = [{"params": [("first", first)]}, {"params": [("second", second)]}]
+    optimizer = SGD(groups, lr=1.0)
     second.data = replacement
     set_gradient(first, 1)
     with pytest.raises(ValueError, match=r"'second' was given the data .* holds float64 \(3,\)"):

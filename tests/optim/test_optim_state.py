@@ -9,7 +9,7 @@ import tinytrain as tt
 from tests.device_helpers import host
 from tests.optim.trajectories import gradients, make_groups, start_values
 from tinytrain.backend import xp_of
-from tinytrain.optim import SGD, AdamW, Optimizer
+from tinytrain.optim import SGD, Adagrad, Adam, AdamW, Lion, Optimizer, RMSprop
 from tinytrain.train.checkpoint import pack, unpack
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -18,6 +18,10 @@ MAKERS = {
     "sgd": lambda parameters: SGD(parameters, lr=0.05),
     "momentum": lambda parameters: SGD(parameters, lr=0.05, momentum=0.9),
     "adamw": lambda parameters: AdamW(parameters, lr=0.05),
+    "amsgrad": lambda parameters: Adam(parameters, lr=0.05, amsgrad=True),
+    "rmsprop": lambda parameters: RMSprop(parameters, lr=0.05, momentum=0.9, centered=True),
+    "adagrad": lambda parameters: Adagrad(parameters, lr=0.05, initial_accumulator_value=0.5),
+    "lion": lambda parameters: Lion(parameters, lr=0.05),
 }
 
 
@@ -135,6 +139,7 @@ def test_settings_are_loaded():
         "dampening": 0.0,
         "weight_decay": 0.2,
         "nesterov": False,
+        "maximize": False,
     }
     assert shown[0]["lr"] == 0.05
 
@@ -166,7 +171,7 @@ def broken_states():
         (lambda state: {**state, "param_groups": state["param_groups"][:1]}, r"groups of \[2\]"),
         (change("exp_avg", None), r"of parameter 0 \(0\.0\).* missing \['exp_avg'\]"),
         (change("step", None), r"missing \['step'\]"),
-        (change("max_exp_avg_sq", np.zeros((3, 4))), r"unexpected \['max_exp_avg_sq'\]"),
+        (change("square_avg", np.zeros((3, 4))), r"unexpected \['square_avg'\]"),
         (
             change("exp_avg", np.zeros((4, 3))),
             r"float64 \(4, 3\) on cpu, expected float64 \(3, 4\)",
@@ -175,7 +180,9 @@ def broken_states():
         (change("exp_avg", [0.0]), r"'exp_avg' .* is \[0\.0\]"),
         (change_group(lr=-1.0), "lr is -1.0"),
         (change_group(betas=(0.9, 1.0)), "betas must be two numbers in"),
-        (change_group(amsgrad=True), "made with amsgrad"),
+        (change_group(amsgrad=True), r"missing \['max_exp_avg_sq'\]"),
+        (change_group(decoupled_weight_decay=False), "for an L2 penalty take Adam"),
+        (change_group(centered=True), "made with centered"),
         (lambda s: {**s, "state": {str(k): v for k, v in s["state"].items()}}, r"\['0', '1'"),
         (lambda s: {**s, "state": {**s["state"], 4: s["state"][0]}}, r"parameters \[4\].* 0 to 3"),
     ]
@@ -203,7 +210,7 @@ def test_the_state_of_another_optimizer_is_refused():
         states[kind] = optimizer.state_dict()
     for kind, other in (("adamw", "momentum"), ("momentum", "adamw"), ("sgd", "adamw")):
         _, optimizer = make(kind, start_values(np.float64))
-        with pytest.raises(ValueError, match=r"missing|unexpected"):
+        with pytest.raises(ValueError, match=r"missing|unexpected|made with"):
             optimizer.load_state_dict(states[other])
 
 
@@ -246,6 +253,19 @@ def test_parameters_that_make_no_sense(optimizer, parameters, error, message):
         (AdamW, {"betas": (0.9,)}, "betas must be two numbers"),
         (AdamW, {"eps": -1e-8}, "eps is -1e-08"),
         (AdamW, {"weight_decay": float("nan")}, "weight_decay is nan"),
+        (AdamW, {"betas": (0.9, tt.tensor(0.99))}, "betas must be two numbers"),
+        (AdamW, {"betas": 0.9}, "betas must be two numbers"),
+        (Adam, {"eps": -1.0}, "Adam: eps is -1"),
+        (Adam, {"betas": (-0.1, 0.9)}, "Adam: betas must be two numbers"),
+        (RMSprop, {"alpha": -0.1}, "RMSprop: alpha is -0.1"),
+        (RMSprop, {"eps": -0.1}, "eps is -0.1"),
+        (RMSprop, {"momentum": -0.1}, "momentum is -0.1"),
+        (Adagrad, {"lr_decay": -0.1}, "Adagrad: lr_decay is -0.1"),
+        (Adagrad, {"eps": -0.1}, "eps is -0.1"),
+        (Adagrad, {"initial_accumulator_value": -0.1}, "initial_accumulator_value is -0.1"),
+        (Lion, {"betas": (0.9, 1.5)}, "Lion: betas must be two numbers"),
+        (Lion, {"lr": -0.1}, "Lion: lr is -0.1"),
+        (SGD, {"lr": tt.ones(2)}, r"lr must be a number, got a tensor of shape \(2,\)"),
     ],
 )
 def test_settings_that_make_no_sense(optimizer, settings, message):
@@ -304,3 +324,58 @@ def test_adamw_needs_the_steps():
     state = {"exp_avg": np.zeros(2, np.float32), "exp_avg_sq": np.zeros(2, np.float32)}
     with pytest.raises(ValueError, match=r"missing \['step'\]"):
         optimizer.load_state_dict({"state": {0: state}, "param_groups": [{"params": [0]}]})
+
+
+def test_names_are_for_all_parameters_or_for_none():
+    first, second = (tt.ones(2, requires_grad=True) for _ in range(2))
+    with pytest.raises(ValueError, match="parameter 1 of group 0 has no name"):
+        SGD([("weight", first), second])
+    with pytest.raises(ValueError, match="parameter 1 of group 0 has a name"):
+        SGD([first, ("weight", second)])
+    with pytest.raises(ValueError, match="either all parameter groups have names"):
+        SGD([{"params": [first]}, {"params": [("weight", second)]}])
+
+
+@pytest.mark.parametrize("make_number", [tt.tensor, lambda v: tt.tensor([v]), np.float64])
+def test_a_number_in_an_array_is_a_number(make_number):
+    weight = tt.tensor([1.0], requires_grad=True)
+    optimizer = SGD([weight], lr=make_number(0.25), weight_decay=make_number(2.0))
+    weight.sum().backward()
+    optimizer.step()
+    assert weight.dtype == "float32"
+    assert weight.tolist() == [0.25]  # 1 - 0.25 (1 + 2)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_numpy_numbers_as_settings_keep_float32(kind):
+    values = [value.astype(np.float32) for value in start_values(np.float64)]
+    parameters, optimizer = make(kind, values)
+    for group in optimizer.param_groups:
+        group["lr"] = np.float64(group["lr"])
+        group["weight_decay"] = np.float64(0.1)
+        if "betas" in group:
+            group["betas"] = tuple(map(np.float64, group["betas"]))
+    for parameter in parameters:
+        parameter.sum().backward()
+    optimizer.step()
+    assert {parameter.dtype for parameter in parameters} == {np.dtype("float32")}
+    saved = optimizer.state_dict()["state"].values()
+    assert {a.dtype for arrays in saved for name, a in arrays.items() if name != "step"} <= {
+        np.dtype("float32")
+    }
+
+
+def test_a_closure_computes_the_gradients():
+    weight = tt.tensor([1.0], requires_grad=True)
+    optimizer = SGD([weight], lr=0.5)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (3 * weight).sum()
+        loss.backward()
+        return loss
+
+    with tt.no_grad():
+        assert optimizer.step(closure).item() == 3
+    assert weight.tolist() == [-0.5]
+    assert optimizer.step() is None

@@ -10,19 +10,66 @@ from tests.device_helpers import host
 SHAPES = ((3, 4), (4,), (), (2, 1, 3))
 STEPS = 50
 
+
+def combine(**options):
+    """Settings of none, one and two of the options, each with each of its values."""
+    values = [[(name, value) for value in choices] for name, choices in options.items()]
+    singles = [[one] for choices in values for one in choices]
+    pairs = [pair for a, b in itertools.combinations(values, 2) for pair in itertools.product(a, b)]
+    return [dict(chosen) for chosen in ([], *singles, *pairs)]
+
+
+def possible(settings):
+    """Whether SGD takes these settings: Nesterov's form needs momentum, and no dampening."""
+    return not settings.get("nesterov") or (
+        "momentum" in settings and not settings.get("dampening")
+    )
+
+
 SGD_SETTINGS = [
-    {"momentum": momentum, "dampening": dampening, "weight_decay": decay, "nesterov": nesterov}
-    for momentum, dampening, decay, nesterov in itertools.product(
-        (0.0, 0.9), (0.0, 0.3), (0.0, 0.1), (False, True)
-    )
-    if not nesterov or (momentum and not dampening)
+    {**momentum, **settings}
+    for momentum in ({}, {"momentum": 0.9})
+    for settings in combine(dampening=[0.3], weight_decay=[0.1], nesterov=[True], maximize=[True])
+    if possible({**momentum, **settings})
 ]
-ADAMW_SETTINGS = [
-    {"betas": betas, "eps": eps, "weight_decay": decay}
-    for betas, eps, decay in itertools.product(
-        ((0.9, 0.999), (0.0, 0.99), (0.8, 0.0)), (1e-8, 1e-2), (0.0, 0.1)
-    )
-]
+ADAM_OPTIONS = {
+    "betas": [(0.0, 0.99), (0.8, 0.0)],
+    "eps": [1e-2],
+    "weight_decay": [0.0, 0.2],
+    "amsgrad": [True],
+    "maximize": [True],
+}
+SETTINGS = {
+    "SGD": SGD_SETTINGS,
+    "Adam": combine(**ADAM_OPTIONS, decoupled_weight_decay=[True]),
+    "AdamW": combine(**ADAM_OPTIONS),
+    "RMSprop": [
+        {"alpha": 0.9, **settings}
+        for settings in combine(
+            alpha=[0.0, 0.99],
+            eps=[1e-2],
+            weight_decay=[0.1],
+            momentum=[0.9],
+            centered=[True],
+            maximize=[True],
+        )
+        if not (settings.get("alpha") == 0 and settings.get("centered"))  # 0 / 0 and its rounding
+    ],
+    "Adagrad": combine(
+        lr_decay=[0.5],
+        weight_decay=[0.1],
+        initial_accumulator_value=[0.3],
+        eps=[1e-2],
+        maximize=[True],
+    ),
+    "Lion": combine(betas=[(0.0, 0.5), (0.9, 0.0)], weight_decay=[0.1], maximize=[True]),
+}
+CASES = [(name, settings) for name, many in SETTINGS.items() for settings in many]
+
+
+def is_a_sign(settings):
+    """Whether a step is g / |g|: then a rounding error near 0 becomes a step of full size."""
+    return settings.get("betas", (0, 1))[1] == 0 or settings.get("alpha") == 0
 
 
 def start_values(dtype):
@@ -48,8 +95,9 @@ def make_groups(parameters, second_group):
     return [{"params": parameters[:2]}, {"params": parameters[2:], **second_group}]
 
 
-def run(optimizer_class, settings, dtype, second_group=None, steps=STEPS):
+def run(name, settings, dtype, second_group=None, steps=STEPS):
     """Run tinytrain's optimizer and return the final values."""
+    optimizer_class = getattr(tt.optim, name)
     parameters = [tt.tensor(value, requires_grad=True) for value in start_values(dtype)]
     optimizer = optimizer_class(make_groups(parameters, second_group), lr=0.05, **settings)
     for step_gradients in gradients(dtype, steps):

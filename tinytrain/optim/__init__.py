@@ -1,23 +1,44 @@
-"""Optimizers on flat buffers, gradient clipping and learning-rate schedules."""
+"""Optimizers on flat buffers, gradient clipping, learning-rate schedules and scaling rules."""
 
-from tinytrain.optim import schedule as lr_scheduler
+from tinytrain.optim import lr_scheduler
+from tinytrain.optim.adagrad import Adagrad
+from tinytrain.optim.adam import Adam
 from tinytrain.optim.adamw import AdamW
-from tinytrain.optim.clip import clip_grad_norm_, gradient_norm
+from tinytrain.optim.clip import clip_grad_norm_, clip_grad_value_, gradient_norm
 from tinytrain.optim.flat import FlatBuffer, gradient_arrays
+from tinytrain.optim.lion import Lion
+from tinytrain.optim.lr_scheduler import (
+    ConstantSchedule,
+    Schedule,
+    WarmupCosine,
+    WarmupInverseSquareRoot,
+    WarmupLinear,
+)
 from tinytrain.optim.optimizer import Optimizer
-from tinytrain.optim.schedule import ConstantSchedule, Schedule, WarmupCosine
+from tinytrain.optim.rmsprop import RMSprop
+from tinytrain.optim.scaling import AdamSettings, linear_scaling, square_root_scaling
 from tinytrain.optim.sgd import SGD
 
 __all__ = [
     "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamSettings",
     "AdamW",
     "ConstantSchedule",
     "FlatBuffer",
+    "Lion",
     "Optimizer",
+    "RMSprop",
     "Schedule",
     "WarmupCosine",
+    "WarmupInverseSquareRoot",
+    "WarmupLinear",
     "clip_grad_norm_",
+    "clip_grad_value_",
     "gradient_arrays",
     "gradient_norm",
+    "linear_scaling",
     "lr_scheduler",
+    "square_root_scaling",
 ]

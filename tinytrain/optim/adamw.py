@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tinytrain.backend import Array
-from tinytrain.kernels import kernels_for
-from tinytrain.optim.optimizer import Optimizer, Parameters
+from tinytrain.optim.adam import Adam
+from tinytrain.optim.optimizer import Parameters
 
 
-class AdamW(Optimizer):
+class AdamW(Adam):
     """Adam with decoupled weight decay.
 
     With gradient g, parameter p, moments m and v (zeros at first) and step t = 1, 2, ...::
@@ -17,6 +16,9 @@ class AdamW(Optimizer):
         m <- beta1 m + (1 - beta1) g
         v <- beta2 v + (1 - beta2) g^2
         p <- p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
+
+    An L2 penalty in the gradient, as in `Adam`, would be divided by the root of v like the rest of
+    the gradient: parameters with large gradients would hardly decay. Here all decay alike.
 
     Parameters
     ----------
@@ -29,6 +31,10 @@ class AdamW(Optimizer):
         Keeps the division finite.
     weight_decay : float
         The share of the parameter taken off at each step, times the learning rate.
+    amsgrad : bool
+        Divide by the root of the largest v so far.
+    maximize : bool
+        Climb: g is the negative gradient. The decay stays a decay.
 
     References
     ----------
@@ -46,8 +52,6 @@ class AdamW(Optimizer):
     0.9
     """
 
-    state_names = ("exp_avg", "exp_avg_sq")
-
     def __init__(
         self,
         params: Parameters,
@@ -55,37 +59,23 @@ class AdamW(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, defaults)
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            maximize=maximize,
+            decoupled_weight_decay=True,
+        )
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Raise where a setting makes no sense."""
         super().check_settings(settings)
-        if not settings["eps"] >= 0:
-            raise ValueError(f"AdamW: eps is {settings['eps']}, not from 0")
-        if len(settings["betas"]) != 2 or not all(0 <= beta < 1 for beta in settings["betas"]):
-            raise ValueError(f"AdamW: betas must be two numbers in [0, 1), got {settings['betas']}")
-
-    def update(
-        self,
-        parameter: Array,
-        gradient: Array,
-        state: dict[str, Array],
-        settings: Mapping[str, Any],
-        step: int,
-    ) -> None:
-        """Make one step on a stretch of parameters."""
-        beta1, beta2 = settings["betas"]
-        kernels_for(parameter).adamw(
-            parameter,
-            gradient,
-            state["exp_avg"],
-            state["exp_avg_sq"],
-            learning_rate=settings["lr"],
-            beta1=beta1,
-            beta2=beta2,
-            eps=settings["eps"],
-            weight_decay=settings["weight_decay"],
-            step=step,
-        )
+        if not settings["decoupled_weight_decay"]:
+            raise ValueError("AdamW decouples weight decay; for an L2 penalty take Adam")

@@ -1,13 +1,20 @@
 """What all optimizers share: parameter groups on flat buffers, and their state."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from numbers import Real
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from tinytrain import backend
+from tinytrain.autograd import enable_grad
 from tinytrain.backend import Array
 from tinytrain.optim.flat import FlatBuffer
-from tinytrain.optim.state import Slot, array_of, check_state, saved_settings
+from tinytrain.optim.settings import SCHEDULE_SETTINGS, check_from_zero, number_of
+from tinytrain.optim.state import (
+    Slot,
+    array_of,
+    check_nothing_is_lost,
+    check_state,
+    saved_settings,
+)
 from tinytrain.tensor import Tensor
 
 Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
@@ -58,7 +65,8 @@ class Optimizer:
     Raises
     ------
     ValueError
-        There are no parameters, one is given twice, or a setting is unknown or makes no sense.
+        There are no parameters, one is given twice, only some have names, or a setting is unknown
+        or makes no sense.
     TypeError
         A parameter is no leaf that requires gradients, or they come in no order (a set).
     """
@@ -70,6 +78,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self._flat_groups: list[list[FlatGroup]] = []
+        self._named: bool | None = None
         groups = _in_order(params)
         if not groups:
             raise ValueError(f"{type(self).__name__} got no parameters")
@@ -88,7 +97,7 @@ class Optimizer:
         """
         if not isinstance(group, Mapping) or "params" not in group:
             raise TypeError(f"a parameter group is a dict with 'params', got {group!r:.80}")
-        unknown = set(group) - set(self.defaults) - {"params"}
+        unknown = set(group) - set(self.defaults) - {"params", *SCHEDULE_SETTINGS}
         if unknown:
             raise ValueError(
                 f"{type(self).__name__} has no setting {', '.join(sorted(map(str, unknown)))}; "
@@ -97,7 +106,11 @@ class Optimizer:
         members = group["params"]
         members = [members] if isinstance(members, Tensor) else _in_order(members)
         names, parameters = _names_and_parameters(members, len(self.param_groups))
-        settings = {**self.defaults, **group, "params": parameters}
+        named = isinstance(members[0], tuple)
+        if self._named not in (None, named):
+            raise ValueError("either all parameter groups have names for their parameters, or none")
+        merged = {**self.defaults, **group, "params": parameters}
+        settings = {n: v if n == "params" else number_of(n, v) for n, v in merged.items()}
         self.check_settings(settings)
         kinds: dict[tuple[Any, str], list[int]] = {}
         for position, parameter in enumerate(parameters):
@@ -106,18 +119,13 @@ class Optimizer:
             FlatGroup([parameters[i] for i in positions], [names[i] for i in positions])
             for positions in kinds.values()
         ]
+        self._named = named
         self.param_groups.append(settings)
         self._flat_groups.append(flat_groups)
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Raise a ValueError where a setting makes no sense."""
-        for name in ("lr", "weight_decay"):
-            if not isinstance(settings[name], Real):
-                raise TypeError(
-                    f"{type(self).__name__}: {name} must be a number, got {settings[name]!r}"
-                )
-            if not settings[name] >= 0:
-                raise ValueError(f"{type(self).__name__}: {name} is {settings[name]}, not from 0")
+        check_from_zero(settings, type(self).__name__, "lr", "weight_decay")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients; with ``set_to_none=False`` they become zeros that still count.
@@ -132,8 +140,18 @@ class Optimizer:
                     for parameter in group.flat.parameters:
                         parameter.leaf_gradient.clear()
 
-    def step(self) -> None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; the others, and their state, stay.
+
+        Parameters
+        ----------
+        closure : function, optional
+            Called first, with gradients recorded: it computes the loss and the gradients.
+
+        Returns
+        -------
+        object
+            What the closure returns; None without one.
 
         Raises
         ------
@@ -141,6 +159,10 @@ class Optimizer:
             A parameter's `data` was replaced by an array of another shape, dtype or device. No
             parameter is updated then.
         """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
         for flat_groups in self._flat_groups:
             for group in flat_groups:
                 group.flat.restore_views()
@@ -159,6 +181,7 @@ class Optimizer:
                     )
                 for position in range(len(group.steps)):
                     group.steps[position] += group.flat.has_gradient(position)
+        return loss
 
     def needed_state(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         """Return which of `state_names` an update with these settings uses: all, by default."""
@@ -224,8 +247,8 @@ class Optimizer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over state and settings by copying them.
 
-        A state of PyTorch's optimizer is taken too, once its tensors are arrays; settings that
-        exist only there are left out.
+        A state of PyTorch's optimizer is taken too, once its tensors are arrays; its settings of
+        how to compute (``foreach``, ``fused``, ...) are left out.
 
         Raises
         ------
@@ -234,7 +257,7 @@ class Optimizer:
             loaded then.
         """
         located = self._located()
-        groups, known = self.param_groups, tuple(self.defaults)
+        groups, known = self.param_groups, (*self.defaults, *SCHEDULE_SETTINGS)
         settings = [
             {**own, **saved}
             for own, saved in zip(groups, saved_settings(state_dict, groups, known), strict=True)
@@ -249,6 +272,7 @@ class Optimizer:
             for (group, i), names in zip(located, needed, strict=True)
         ]
         check_state(state, slots, type(self).__name__)
+        check_nothing_is_lost(state_dict, known)
         for own, loaded in zip(groups, settings, strict=True):
             own.update(loaded)
         for number, (group, position) in enumerate(located):
@@ -296,8 +320,13 @@ def _names_and_parameters(
     if not members:
         raise ValueError(f"parameter group {group_number} is empty")
     names, parameters = [], []
+    named = isinstance(members[0], tuple)
     for position, member in enumerate(members):
-        named = isinstance(member, tuple)
+        if isinstance(member, tuple) != named:
+            raise ValueError(
+                f"parameter {position} of group {group_number} has {'no' if named else 'a'} name, "
+                "unlike those before: give names to all or none"
+            )
         name, parameter = member if named else (f"{group_number}.{position}", member)
         if not isinstance(parameter, Tensor) or not parameter.is_leaf:
             raise TypeError(

@@ -5,6 +5,7 @@ from typing import Any
 
 from tinytrain.backend import Array
 from tinytrain.optim.optimizer import Optimizer, Parameters
+from tinytrain.optim.settings import check_from_zero, descent_gradient, floats
 
 
 class SGD(Optimizer):
@@ -12,7 +13,7 @@ class SGD(Optimizer):
 
     With gradient g, parameter p, momentum buffer b (b = g at the first step) and step t::
 
-        g <- g + weight_decay p
+        g <- g + weight_decay p   (or -g + weight_decay p, to maximize)
         b <- momentum b + (1 - dampening) g
         g <- g + momentum b   with Nesterov,   else   g <- b
         p <- p - lr g
@@ -27,6 +28,8 @@ class SGD(Optimizer):
         Added to the gradient (an L2 penalty).
     nesterov : bool
         Needs momentum, and no dampening.
+    maximize : bool
+        Climb instead of descending.
 
     References
     ----------
@@ -55,6 +58,8 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -62,14 +67,14 @@ class SGD(Optimizer):
             "dampening": dampening,
             "weight_decay": weight_decay,
             "nesterov": nesterov,
+            "maximize": maximize,
         }
         super().__init__(params, defaults)
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Raise where a setting makes no sense."""
         super().check_settings(settings)
-        if not settings["momentum"] >= 0:
-            raise ValueError(f"SGD: momentum is {settings['momentum']}, not from 0")
+        check_from_zero(settings, "SGD", "momentum")
         if settings["nesterov"] and (settings["momentum"] == 0 or settings["dampening"] != 0):
             raise ValueError("SGD: Nesterov momentum needs a momentum and no dampening")
 
@@ -86,11 +91,8 @@ class SGD(Optimizer):
         step: int,
     ) -> None:
         """Make one step on a stretch of parameters."""
-        # A NumPy number, as a schedule may give, would turn float32 into float64.
-        names = ("lr", "momentum", "dampening", "weight_decay")
-        lr, momentum, dampening, weight_decay = (float(settings[name]) for name in names)
-        if weight_decay:
-            gradient = gradient + weight_decay * parameter
+        lr, momentum, dampening = floats(settings, "lr", "momentum", "dampening")
+        gradient = descent_gradient(parameter, gradient, settings)
         if momentum:
             buffer = state["momentum_buffer"]
             if step == 1:

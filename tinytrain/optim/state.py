@@ -7,7 +7,8 @@ from typing import Any
 from tinytrain.autograd import describe
 from tinytrain.tensor import Tensor
 
-UNSUPPORTED = ("amsgrad", "maximize")  # settings of PyTorch's that would change the update
+HOW_NOT_WHAT = {"foreach", "fused", "capturable", "differentiable", "param_names"}
+"""What PyTorch's groups hold that changes no number: how to compute, and names."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,12 @@ def array_of(value: Any) -> Any:
 def saved_settings(
     state_dict: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], known: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return each group's saved settings, those that are known; PyTorch has more.
+    """Return each group's saved settings.
 
     Raises
     ------
     ValueError
-        It is no optimizer's state, its groups have other sizes, or a setting would be lost.
+        It is no optimizer's state, or its groups have other sizes.
     """
     if not {"state", "param_groups"} <= set(state_dict):
         raise ValueError(
@@ -51,14 +52,26 @@ def saved_settings(
     there = [len(settings["params"]) for settings in state_dict["param_groups"]]
     if here != there:
         raise ValueError(f"the state is of groups of {there} parameters, this optimizer has {here}")
-    for saved in state_dict["param_groups"]:
-        for name in UNSUPPORTED:
-            if saved.get(name):
-                raise ValueError(f"the state was made with {name}, which does not exist here")
     return [
         {name: saved[name] for name in known if name in saved}
         for saved in state_dict["param_groups"]
     ]
+
+
+def check_nothing_is_lost(state_dict: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise a ValueError where a saved setting changes the update and does not exist here.
+
+    Examples
+    --------
+    >>> check_nothing_is_lost({"param_groups": [{"params": [0], "amsgrad": True}]}, ["lr"])
+    Traceback (most recent call last):
+        ...
+    ValueError: the state was made with amsgrad, which does not exist here
+    """
+    for saved in state_dict["param_groups"]:
+        for name in sorted(set(saved) - set(known) - HOW_NOT_WHAT - {"params"}):
+            if saved[name]:
+                raise ValueError(f"the state was made with {name}, which does not exist here")
 
 
 def check_state(

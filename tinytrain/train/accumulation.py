@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinytrain.creation import to_device
+from tinytrain.nn.batch_norm import BatchNormBase
 from tinytrain.nn.module import Module
-from tinytrain.nn.norm import BatchNorm1d
 from tinytrain.optim.flat import gradient_arrays
 from tinytrain.tensor import Tensor
 
@@ -121,7 +121,7 @@ def pooled_statistics(model: Module) -> Iterator[None]:
 
     If the block raises, the running statistics stay as they were.
     """
-    layers = [layer for layer in model.modules() if isinstance(layer, BatchNorm1d)]
+    layers = [layer for layer in model.modules() if isinstance(layer, BatchNormBase)]
     for layer in layers:
         layer.start_pooling()
     try:

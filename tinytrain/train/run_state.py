@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from tinytrain import backend
 from tinytrain.generator import Generator, default_generator
 from tinytrain.nn.module import Module
+from tinytrain.optim.lr_scheduler import LRScheduler
 from tinytrain.optim.optimizer import Optimizer
-from tinytrain.optim.schedule import Schedule
 from tinytrain.tensor import Tensor
 from tinytrain.train.checkpoint import CheckpointError, pack, unpack
 from tinytrain.train.log import Meter
@@ -21,7 +21,7 @@ class Run(Protocol):
 
     model: Module
     optimizer: Optimizer
-    schedule: Schedule | None
+    schedule: LRScheduler | None
     windows: WindowStream
     meter: Meter
     step: int

@@ -11,8 +11,8 @@ from typing import Any
 from tinytrain.allocator import keep_freed_memory
 from tinytrain.nn.module import Module
 from tinytrain.optim.clip import clip_grad_norm_, gradient_norm
+from tinytrain.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tinytrain.optim.optimizer import Optimizer
-from tinytrain.optim.schedule import Schedule
 from tinytrain.tensor import Tensor
 from tinytrain.train import checkpoint, run_state
 from tinytrain.train.accumulation import (
@@ -76,8 +76,9 @@ class Trainer:
         Micro-batches per optimizer step.
     last_window : {"step", "carry", "drop"}
         What to do with the last, shorter window of an epoch; see `windows.WindowStream`.
-    schedule : Schedule, optional
-        Moved once per optimizer step.
+    schedule : LRScheduler, optional
+        Moved once per optimizer step; a `ReduceLROnPlateau` by the validation loss, at each
+        evaluation but that at the end.
     clip_grad_norm : float, optional
         The largest norm that the gradient of the mean loss may have.
     validation_loader : iterable, optional
@@ -136,7 +137,7 @@ class Trainer:
         epochs: int | None = None,
         accumulation_steps: int = 1,
         last_window: str = "step",
-        schedule: Schedule | None = None,
+        schedule: LRScheduler | None = None,
         clip_grad_norm: float | None = None,
         validation_loader: Iterable[Any] | None = None,
         eval_every: int | None = None,
@@ -163,6 +164,10 @@ class Trainer:
             raise ValueError(f"clip_grad_norm must be above 0, got {clip_grad_norm}")
         if schedule is not None and schedule.optimizer is not optimizer:
             raise ValueError("the schedule was made for another optimizer than the one given")
+        if isinstance(schedule, ReduceLROnPlateau) and eval_every is None:
+            raise ValueError(
+                "ReduceLROnPlateau looks at the validation loss: give validation_loader, eval_every"
+            )
         _check_validation(validation_loader, eval_every)
         if save_every is not None and out is None:
             raise ValueError("save_every needs a folder: give out=...")
@@ -265,7 +270,9 @@ class Trainer:
             if self._is_due(self.log_every):
                 training_loss = self._log(log)
             if self.step < self.max_steps and self._is_due(self.eval_every):
-                self._validate(log)
+                loss = self._validate(log)
+                if isinstance(self.schedule, ReduceLROnPlateau):
+                    self.schedule.step(loss)
             if self.out is not None and self._is_due(self.save_every or self.max_steps):
                 self.save()
         return training_loss
@@ -297,7 +304,7 @@ class Trainer:
             self.finite.look(self._grad_norm, loss_sum, self.step + 1, may_wait)
         self.optimizer.step()
         self._learning_rate = self.optimizer.param_groups[0]["lr"]
-        if self.schedule is not None:
+        if self.schedule is not None and not isinstance(self.schedule, ReduceLROnPlateau):
             self.schedule.step()
         self.step += 1
         return loss_sum, items

@@ -1,0 +1,99 @@
+"""Reading the settings of a parameter group."""
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+from tinytrain.backend import Array
+from tinytrain.tensor import Tensor
+
+SCHEDULE_SETTINGS = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
+"""What schedules keep in a parameter group, under PyTorch's names."""
+
+
+def number_of(name: str, value: Any) -> Any:
+    """Return a tensor of one element as a number, and anything else as it is.
+
+    Raises
+    ------
+    ValueError
+        The tensor has more elements, or none.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> number_of("lr", tt.tensor(0.5)), number_of("nesterov", True)
+    (0.5, True)
+    """
+    if not isinstance(value, Tensor):
+        return value
+    if value.numel() != 1:
+        raise ValueError(f"{name} must be a number, got a tensor of shape {tuple(value.shape)}")
+    return value.cpu().item()
+
+
+def floats(settings: Mapping[str, Any], *names: str) -> tuple[float, ...]:
+    """Return settings as Python numbers: one of NumPy's would turn float32 into float64.
+
+    Examples
+    --------
+    >>> floats({"lr": 1, "momentum": 0.5}, "momentum", "lr")
+    (0.5, 1.0)
+    """
+    return tuple(float(settings[name]) for name in names)
+
+
+def check_from_zero(settings: Mapping[str, Any], optimizer: str, *names: str) -> None:
+    """Raise where a setting is no number from 0.
+
+    Examples
+    --------
+    >>> check_from_zero({"eps": -1e-8}, "AdamW", "eps")
+    Traceback (most recent call last):
+        ...
+    ValueError: AdamW: eps is -1e-08, not from 0
+    """
+    for name in names:
+        if not isinstance(settings[name], Real):
+            raise TypeError(f"{optimizer}: {name} must be a number, got {settings[name]!r}")
+        if not settings[name] >= 0:
+            raise ValueError(f"{optimizer}: {name} is {settings[name]}, not from 0")
+
+
+def check_betas(settings: Mapping[str, Any], optimizer: str) -> None:
+    """Raise where betas are not two numbers in [0, 1).
+
+    Examples
+    --------
+    >>> check_betas({"betas": (0.9, 1.0)}, "AdamW")
+    Traceback (most recent call last):
+        ...
+    ValueError: AdamW: betas must be two numbers in [0, 1), got (0.9, 1.0)
+    """
+    betas = settings["betas"]
+    right = isinstance(betas, tuple | list) and len(betas) == 2
+    if not (right and all(isinstance(beta, Real) and 0 <= float(beta) < 1 for beta in betas)):
+        raise ValueError(f"{optimizer}: betas must be two numbers in [0, 1), got {betas}")
+
+
+def descent_gradient(parameter: Array, gradient: Array, settings: Mapping[str, Any]) -> Array:
+    """Return what to descend along: g, or -g to maximize, plus weight_decay p (an L2 penalty).
+
+    Parameters
+    ----------
+    parameter, gradient : array (N,)
+        Neither is changed.
+    settings : mapping
+        With ``"maximize"`` and ``"weight_decay"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> settings = {"maximize": True, "weight_decay": 0.5}
+    >>> descent_gradient(np.array([2.0]), np.array([10.0]), settings)
+    array([-9.])
+    """
+    (weight_decay,) = floats(settings, "weight_decay")
+    if settings["maximize"]:
+        gradient = -gradient
+    return gradient + weight_decay * parameter if weight_decay else gradient
