@@ -10,7 +10,7 @@ import tinytrain as tt
 from tests.device_helpers import host
 from tests.nn.comparison import assert_close, numbers
 from tinytrain import nn
-from tinytrain.nn.norm import PooledMoments
+from tinytrain.nn.batch_norm import PooledMoments
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -177,7 +177,7 @@ def test_no_graph_hangs_on_the_statistics():
     assert layer.running_mean.is_leaf
 
 
-@pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1), (0, 3)])
+@pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1)])
 def test_training_needs_more_than_one_value_per_channel(shape):
     layer = batch_norm()
     before = [array.copy() for array in statistics(layer)]
@@ -240,6 +240,31 @@ def test_layer_norm_takes_a_numpy_integer_as_its_shape():
     assert nn.LayerNorm(np.int64(4)).normalized_shape == (4,)
 
 
-def test_batch_norm_without_momentum_is_refused():
-    with pytest.raises(ValueError, match="no cumulative average"):
-        nn.BatchNorm1d(3, momentum=None)
+def test_empty_batch_moves_nothing():
+    layer = batch_norm()
+    x = tt.tensor(np.ones((0, 3, 4)), requires_grad=True)
+    output = layer(x)
+    output.sum().backward()
+    assert output.shape == x.grad.shape == (0, 3, 4)
+    assert host(layer.weight.grad).tolist() == [0, 0, 0]
+    assert host(layer.running_mean).tolist() == [0, 0, 0]
+    assert host(layer.running_var).tolist() == [1, 1, 1]
+    pooled = batch_norm()
+    pooled.start_pooling()
+    pooled(tt.tensor(numbers(4, 3)))
+    pooled(tt.tensor(np.ones((0, 3))))
+    pooled.finish_pooling()
+    alone = batch_norm()
+    alone(tt.tensor(numbers(4, 3)))
+    for one, other in zip(statistics(pooled), statistics(alone), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_without_momentum_the_statistics_are_the_average_of_all_batches():
+    layer = batch_norm(momentum=None)
+    batches = [numbers(5, 3, seed=seed) for seed in range(4)]
+    for batch in batches:
+        layer(tt.tensor(batch))
+    assert_close(host(layer.running_mean), np.mean([b.mean(0) for b in batches], axis=0), 1e-12)
+    variances = [b.var(0, ddof=1) for b in batches]
+    assert_close(host(layer.running_var), np.mean(variances, axis=0), 1e-12)

@@ -1,33 +1,94 @@
 """Layers and models' building blocks, with PyTorch's names."""
 
 from tinytrain.nn import functional, init, utils
-from tinytrain.nn.activation import GELU, Dropout, ReLU, Sigmoid, Tanh
+from tinytrain.nn.activation import (
+    ELU,
+    GELU,
+    Hardtanh,
+    LeakyReLU,
+    LogSigmoid,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
 from tinytrain.nn.attention import CausalSelfAttention
+from tinytrain.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from tinytrain.nn.container import ModuleList, Sequential
-from tinytrain.nn.linear import Embedding, Linear
-from tinytrain.nn.loss import CrossEntropyLoss, MSELoss
+from tinytrain.nn.conv import Conv1d, Conv2d
+from tinytrain.nn.dropout import Dropout, Dropout1d, Dropout2d
+from tinytrain.nn.flatten import Flatten, Unflatten
+from tinytrain.nn.group_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d
+from tinytrain.nn.linear import Embedding, Identity, Linear
+from tinytrain.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, KLDivLoss, NLLLoss
 from tinytrain.nn.module import Module, Parameter
 from tinytrain.nn.multihead import MultiheadAttention
-from tinytrain.nn.norm import BatchNorm1d, LayerNorm
+from tinytrain.nn.norm import LayerNorm, RMSNorm
+from tinytrain.nn.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    MaxPool1d,
+    MaxPool2d,
+)
+from tinytrain.nn.regression_loss import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
+from tinytrain.nn.softmax import LogSoftmax, Softmax
 
 __all__ = [
+    "ELU",
     "GELU",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
+    "BatchNorm2d",
     "CausalSelfAttention",
+    "Conv1d",
+    "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "Embedding",
+    "Flatten",
+    "GroupNorm",
+    "Hardtanh",
+    "HuberLoss",
+    "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "KLDivLoss",
+    "L1Loss",
     "LayerNorm",
+    "LeakyReLU",
     "Linear",
+    "LogSigmoid",
+    "LogSoftmax",
     "MSELoss",
+    "MaxPool1d",
+    "MaxPool2d",
     "Module",
     "ModuleList",
     "MultiheadAttention",
+    "NLLLoss",
     "Parameter",
+    "RMSNorm",
     "ReLU",
+    "ReLU6",
     "Sequential",
+    "SiLU",
     "Sigmoid",
+    "SmoothL1Loss",
+    "Softmax",
+    "Softplus",
     "Tanh",
+    "Unflatten",
     "functional",
     "init",
     "utils",

@@ -1,7 +1,7 @@
-"""Activations and dropout as layers."""
+"""Activations as layers."""
 
-from tinytrain.generator import Generator
 from tinytrain.nn import functional as F
+from tinytrain.nn.functional.activation import refuse_inplace
 from tinytrain.nn.module import Module
 from tinytrain.tensor import Tensor
 
@@ -15,6 +15,9 @@ class ReLU(Module):
     >>> ReLU()(tt.tensor([-1.0, 2.0]))
     tensor([0., 2.], dtype=float32, device=cpu)
     """
+
+    def __init__(self, inplace: bool = False) -> None:
+        refuse_inplace("ReLU", inplace)
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply elementwise."""
@@ -78,34 +81,163 @@ class GELU(Module):
         return f"approximate={self.approximate!r}"
 
 
-class Dropout(Module):
-    """In training, zero each element with probability p and divide the others by 1 - p.
-
-    Any shape in, the same out; in evaluation the input itself. See `functional.dropout`.
-
-    Parameters
-    ----------
-    p : float
-        In 0 to 1.
-    generator : Generator, optional
-        The source of the masks; the default one otherwise.
+class SiLU(Module):
+    """x sigmoid(x), elementwise: any shape in, the same out; see `functional.silu`.
 
     Examples
     --------
     >>> import tinytrain as tt
-    >>> Dropout(0.5).eval()(tt.ones(2))
-    tensor([1., 1.], dtype=float32, device=cpu)
+    >>> SiLU()(tt.tensor([0.0, 100.0]))
+    tensor([  0., 100.], dtype=float32, device=cpu)
     """
 
-    def __init__(self, p: float = 0.5, *, generator: Generator | None = None) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"dropout probability must lie in 0 to 1, got {p}")
-        self.p, self.generator = p, generator
+    def __init__(self, inplace: bool = False) -> None:
+        refuse_inplace("SiLU", inplace)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Drop elements in training; hand the input on in evaluation."""
-        return F.dropout(input, self.p, self.training, generator=self.generator)
+        """Apply elementwise."""
+        return F.silu(input)
+
+
+class LeakyReLU(Module):
+    """x where x > 0, else negative_slope x, elementwise: any shape in, the same out.
+
+    Parameters
+    ----------
+    negative_slope : float
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> LeakyReLU(0.5)(tt.tensor([-2.0, 2.0]))
+    tensor([-1.,  2.], dtype=float32, device=cpu)
+    """
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        refuse_inplace("LeakyReLU", inplace)
+        self.negative_slope = negative_slope
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply elementwise."""
+        return F.leaky_relu(input, self.negative_slope)
 
     def extra_repr(self) -> str:
-        """Show the probability."""
-        return f"p={self.p}"
+        """Show the settings."""
+        return f"negative_slope={self.negative_slope}"
+
+
+class ELU(Module):
+    """x where x > 0, else alpha (e^x - 1), elementwise: any shape in, the same out.
+
+    Parameters
+    ----------
+    alpha : float
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> ELU()(tt.tensor([-100.0, 2.0]))
+    tensor([-1.,  2.], dtype=float32, device=cpu)
+    """
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        refuse_inplace("ELU", inplace)
+        self.alpha = alpha
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply elementwise."""
+        return F.elu(input, self.alpha)
+
+    def extra_repr(self) -> str:
+        """Show the settings."""
+        return f"alpha={self.alpha}"
+
+
+class Softplus(Module):
+    """log(1 + e^{beta x}) / beta, elementwise: any shape in, the same out.
+
+    Parameters
+    ----------
+    beta : float
+    threshold : float
+        Where beta x is larger, the result is x.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> Softplus()(tt.tensor([-1000.0, 1000.0]))
+    tensor([   0., 1000.], dtype=float32, device=cpu)
+    """
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        self.beta, self.threshold = beta, threshold
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply elementwise."""
+        return F.softplus(input, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        """Show the settings."""
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
+class LogSigmoid(Module):
+    """log sigmoid(x), elementwise: any shape in, the same out; see `functional.logsigmoid`.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> LogSigmoid()(tt.tensor([-1000.0]))
+    tensor([-1000.], dtype=float32, device=cpu)
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply elementwise."""
+        return F.logsigmoid(input)
+
+
+class Hardtanh(Module):
+    """min(max(x, min_val), max_val), elementwise: any shape in, the same out.
+
+    Parameters
+    ----------
+    min_val, max_val : float
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> Hardtanh()(tt.tensor([-3.0, 0.5]))
+    tensor([-1. ,  0.5], dtype=float32, device=cpu)
+    """
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        refuse_inplace("Hardtanh", inplace)
+        if min_val >= max_val:
+            raise ValueError(f"Hardtanh needs min_val below max_val, got {min_val} and {max_val}")
+        self.min_val, self.max_val = min_val, max_val
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply elementwise."""
+        return F.hardtanh(input, self.min_val, self.max_val)
+
+    def extra_repr(self) -> str:
+        """Show the settings."""
+        return f"min_val={self.min_val}, max_val={self.max_val}"
+
+
+class ReLU6(Module):
+    """min(max(x, 0), 6), elementwise: any shape in, the same out.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> ReLU6()(tt.tensor([-3.0, 8.0]))
+    tensor([0., 6.], dtype=float32, device=cpu)
+    """
+
+    def __init__(self, inplace: bool = False) -> None:
+        refuse_inplace("ReLU6", inplace)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply elementwise."""
+        return F.relu6(input)

@@ -1,7 +1,7 @@
 """Causal self-attention, the mixing layer of a GPT."""
 
 from tinytrain.nn import functional as F
-from tinytrain.nn.activation import Dropout
+from tinytrain.nn.dropout import Dropout
 from tinytrain.nn.linear import Linear
 from tinytrain.nn.module import Module
 from tinytrain.tensor import Tensor

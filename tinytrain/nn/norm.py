@@ -1,15 +1,13 @@
-"""Normalisation layers."""
+"""Layers that normalise over the last axes."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from tinytrain.backend import Array
 from tinytrain.creation import ones, zeros
 from tinytrain.nn import functional as F
 from tinytrain.nn.module import Module, Parameter
-from tinytrain.ops.normalization import BatchNorm
-from tinytrain.tensor import Tensor, apply
+from tinytrain.tensor import Tensor
 
 
 class LayerNorm(Module):
@@ -48,9 +46,7 @@ class LayerNorm(Module):
         elementwise_affine: bool = True,
         bias: bool = True,
     ) -> None:
-        if isinstance(normalized_shape, int | np.integer):
-            normalized_shape = (int(normalized_shape),)
-        self.normalized_shape = tuple(normalized_shape)
+        self.normalized_shape = _as_shape(normalized_shape)
         self.eps = eps
         self.weight = Parameter(ones(self.normalized_shape)) if elementwise_affine else None
         shifts = elementwise_affine and bias
@@ -66,170 +62,51 @@ class LayerNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}"
 
 
-class PooledMoments:
-    """Count, mean and summed squared deviation of values that arrive in pieces, per channel.
+class RMSNorm(Module):
+    """Divide by the root mean square over the last axes, then scale; see `functional.rms_norm`.
 
-    References
-    ----------
-    T. F. Chan, G. H. Golub and R. J. LeVeque, "Algorithms for Computing the Sample Variance",
-    The American Statistician 37 (1983), equation 2.1.
-
-    Examples
-    --------
-    >>> values, moments = np.array([[1.0], [2.0], [3.0], [6.0]]), PooledMoments()
-    >>> for piece in (values[:1], values[1:]):
-    ...     moments.add(len(piece), piece.mean(0), piece.var(0))
-    >>> moments.mean, moments.unbiased_variance * 3
-    (array([3.]), array([14.]))
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.mean: Array = None
-        self.squares: Array = None
-
-    def add(self, count: int, mean: Array, variance: Array) -> None:
-        """Take in a piece with its own mean (C,) and biased variance (C,)."""
-        if self.count == 0:
-            self.count, self.mean, self.squares = count, mean, variance * count
-            return
-        total = self.count + count
-        distance = mean - self.mean
-        self.squares = (
-            self.squares + variance * count + distance * distance * (self.count * count / total)
-        )
-        self.mean = self.mean + distance * (count / total)
-        self.count = total
-
-    @property
-    def unbiased_variance(self) -> Array:
-        """The summed squares (C,) divided by count - 1."""
-        return self.squares / (self.count - 1)
-
-
-class BatchNorm1d(Module):
-    """Normalise each channel over the batch, then scale and shift it; see `functional.batch_norm`.
-
-    Running statistics move with every forward pass in training, or, between `start_pooling` and
-    `finish_pooling`, once with the statistics of all passes in between: a trainer that splits a
-    batch into micro-batches gets the statistics of the whole batch. The normalisation itself is
-    always that of the micro-batch at hand.
-
-    y = (x - mean) / sqrt(var + eps) * weight + bias, per channel. Input and output (N, C) or
-    (N, C, L); weight, bias, running_mean and running_var (C,).
+    y = x / sqrt(mean(x^2) + eps) * weight. Input and output (..., *normalized_shape); weight, which
+    starts at 1, has normalized_shape.
 
     Parameters
     ----------
-    num_features : int
-        The number of channels, C.
-    eps : float
-        Added to the variance.
-    momentum : float
-        The weight of the newest statistics.
-    affine : bool
-        Whether there are weight and bias.
-    track_running_stats : bool
-        Whether there are running statistics; without them evaluation uses the batch's.
+    normalized_shape : int or sequence of int
+        The sizes of the axes to normalise over.
+    eps : float, optional
+        By default the distance from 1 to the next number of the dtype.
+    elementwise_affine : bool
+        Whether there is a weight.
 
     References
     ----------
-    S. Ioffe and C. Szegedy, arXiv 1502.03167, algorithms 1 and 2.
+    B. Zhang and R. Sennrich, arXiv 1910.07467, section 4.
 
     Examples
     --------
     >>> import tinytrain as tt
-    >>> layer = BatchNorm1d(4)
-    >>> layer(tt.randn(8, 4)).shape
-    (8, 4)
-    >>> layer.num_batches_tracked
-    tensor(1, dtype=int64, device=cpu)
+    >>> RMSNorm(4)(tt.ones(2, 4)).shape
+    (2, 4)
     """
 
     def __init__(
         self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
     ) -> None:
-        if momentum is None:
-            raise ValueError("BatchNorm1d has no cumulative average: give a momentum in 0 to 1")
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.track_running_stats = track_running_stats
-        self.weight = Parameter(ones(num_features)) if affine else None
-        self.bias = Parameter(zeros(num_features)) if affine else None
-        self.pooled: PooledMoments | None = None
-        if track_running_stats:
-            self.register_buffer("running_mean", zeros(num_features))
-            self.register_buffer("running_var", ones(num_features))
-            self.register_buffer("num_batches_tracked", zeros((), dtype="int64"))
-
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
+        self.normalized_shape = _as_shape(normalized_shape)
+        self.eps = eps
+        self.weight = Parameter(ones(self.normalized_shape)) if elementwise_affine else None
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise (N, C) or (N, C, L).
-
-        Raises
-        ------
-        ValueError
-            The shape is another one, or in training there is one value per channel only.
-        TypeError
-            The dtype is not that of the parameters and statistics.
-        """
-        self._check(input)
-        if self.track_running_stats and not self.training:
-            statistics = (self.running_mean.data, self.running_var.data)
-            return apply(BatchNorm(self.eps, statistics), input, self.weight, self.bias)
-        operation = BatchNorm(self.eps)
-        output = apply(operation, input, self.weight, self.bias)
-        if self.track_running_stats:
-            moments = PooledMoments() if self.pooled is None else self.pooled
-            moments.add(operation.count, operation.mean, operation.variance)
-            if self.pooled is None:
-                self._move_towards(moments)
-        return output
-
-    def _check(self, input: Tensor) -> None:
-        if input.ndim not in (2, 3) or input.shape[1] != self.num_features:
-            raise ValueError(
-                f"BatchNorm1d({self.num_features}) expects shape (N, {self.num_features}) or "
-                f"(N, {self.num_features}, L), got {input.shape}"
-            )
-        if self.track_running_stats and input.dtype != self.running_mean.dtype:
-            raise TypeError(
-                f"BatchNorm1d({self.num_features}): input is {input.dtype}, running statistics "
-                f"are {self.running_mean.dtype}; bring them to one dtype with .to(...)"
-            )
-
-    def start_pooling(self) -> None:
-        """Collect the statistics of the passes to come instead of following each.
-
-        What an earlier call has collected and `finish_pooling` has not used is dropped.
-        """
-        self.pooled = PooledMoments()
-
-    def finish_pooling(self) -> None:
-        """Move the running statistics once, towards what was collected, if anything was."""
-        moments, self.pooled = self.pooled, None
-        if moments is not None and moments.count:
-            self._move_towards(moments)
-
-    def _move_towards(self, moments: PooledMoments) -> None:
-        pairs = (
-            (self.running_mean.data, moments.mean),
-            (self.running_var.data, moments.unbiased_variance),
-        )
-        for running, batch in pairs:
-            running *= 1 - self.momentum
-            running += self.momentum * batch
-        self.num_batches_tracked.data += 1
+        """Normalise (..., *normalized_shape)."""
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         """Show the settings."""
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.weight is not None}, track_running_stats={self.track_running_stats}"
-        )
+        affine = self.weight is not None
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}"
+
+
+def _as_shape(sizes: int | Sequence[int]) -> tuple[int, ...]:
+    return (int(sizes),) if isinstance(sizes, int | np.integer) else tuple(sizes)

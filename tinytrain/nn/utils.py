@@ -1,5 +1,10 @@
 """Helpers under the names they have in PyTorch."""
 
-from tinytrain.optim.clip import clip_grad_norm_
+from tinytrain.optim.clip import (
+    clip_grad_norm_,
+    clip_grad_value_,
+    clip_grads_with_norm_,
+    get_total_norm,
+)
 
-__all__ = ["clip_grad_norm_"]
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]

@@ -20,12 +20,15 @@ def test_every_twin_is_tested_here():
     twins = {name for name in F.__all__ if name.endswith("_simple")}
     assert twins == {
         "batch_norm_simple",
+        "binary_cross_entropy_with_logits_simple",
+        "conv2d_simple",
         "cross_entropy_simple",
         "embedding_simple",
         "gelu_simple",
         "layer_norm_simple",
         "linear_simple",
         "packed_self_attention_simple",
+        "rms_norm_simple",
         "scaled_dot_product_attention_simple",
         "softmax_simple",
     }
@@ -104,6 +107,29 @@ def test_layer_norm_over_two_axes_is_layer_norm_over_both_at_once():
         x,
         weight,
         bias,
+    )
+
+
+@pytest.mark.parametrize("weight", [True, False])
+@pytest.mark.parametrize("shape", [(5,), (1, 2), *ODD[1:], LARGER_THAN_A_BLOCK])
+def test_rms_norm(shape, weight):
+    width = shape[-1]
+    assert_twins(
+        lambda x, w: F.rms_norm(x, (width,), w, 1e-5),
+        F.rms_norm_simple,
+        numbers(*shape),
+        numbers(width, seed=1) if weight else None,
+    )
+
+
+@pytest.mark.parametrize("shape", [(), (4,), *ODD[:-1], LARGER_THAN_A_BLOCK])
+def test_binary_cross_entropy_with_logits(shape):
+    targets = np.random.default_rng(1).random(shape)
+    assert_twins(
+        F.binary_cross_entropy_with_logits,
+        F.binary_cross_entropy_with_logits_simple,
+        3 * numbers(*shape),
+        np.asarray(targets),
     )
 
 
@@ -228,3 +254,16 @@ def test_float32_stays_float32():
     for function in (F.gelu, F.relu, F.tanh, F.sigmoid, F.gelu_simple, F.dropout):
         value, (gradient,) = value_and_gradients(function, numbers(3, 5).astype(np.float32))
         assert value.dtype == gradient.dtype == np.float32, function
+
+
+@pytest.mark.parametrize("setting", [(1, 0, 1, 1), (2, 1, 1, 2), (1, 2, 2, 1), (3, 1, 2, 2)])
+@pytest.mark.parametrize("bias", [1, 0])
+def test_conv2d(setting, bias):
+    """The settings are stride, padding, dilation and groups."""
+    assert_twins(
+        lambda x, w, b: F.conv2d(x, w, b, *setting),
+        lambda x, w, b: F.conv2d_simple(x, w, b, *setting),
+        numbers(3, 4, 7, 6),
+        numbers(6, 4 // setting[-1], 3, 2, seed=1),
+        numbers(6, seed=2) if bias else None,
+    )

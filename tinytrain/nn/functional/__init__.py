@@ -4,14 +4,17 @@ The twin shows the formula and is the oracle of the fast version: a test holds t
 """
 
 from tinytrain.nn.functional.activation import (
-    dropout,
+    elu,
     gelu,
     gelu_simple,
-    log_softmax,
+    hardtanh,
+    leaky_relu,
+    logsigmoid,
     relu,
+    relu6,
     sigmoid,
-    softmax,
-    softmax_simple,
+    silu,
+    softplus,
     tanh,
 )
 from tinytrain.nn.functional.attention import (
@@ -22,40 +25,101 @@ from tinytrain.nn.functional.attention import (
     scaled_dot_product_attention_simple,
     segment_mask,
 )
+from tinytrain.nn.functional.batch_normalization import batch_norm, batch_norm_simple
+from tinytrain.nn.functional.convolution import conv1d, conv2d, conv2d_simple
+from tinytrain.nn.functional.dropout import dropout, dropout1d, dropout2d
+from tinytrain.nn.functional.group_normalization import group_norm, instance_norm
 from tinytrain.nn.functional.linear import embedding, embedding_simple, linear, linear_simple
-from tinytrain.nn.functional.loss import cross_entropy, cross_entropy_simple, mse_loss
+from tinytrain.nn.functional.loss import cross_entropy, cross_entropy_simple, nll_loss
 from tinytrain.nn.functional.normalization import (
-    batch_norm,
-    batch_norm_simple,
     layer_norm,
     layer_norm_simple,
+    rms_norm,
+    rms_norm_simple,
 )
+from tinytrain.nn.functional.one_hot import one_hot
+from tinytrain.nn.functional.padding import pad
+from tinytrain.nn.functional.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    max_pool1d,
+    max_pool2d,
+)
+from tinytrain.nn.functional.probability_loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    binary_cross_entropy_with_logits_simple,
+    kl_div,
+)
+from tinytrain.nn.functional.regression_loss import (
+    huber_loss,
+    l1_loss,
+    mse_loss,
+    smooth_l1_loss,
+)
+from tinytrain.nn.functional.softmax import log_softmax, softmax, softmax_simple
+from tinytrain.nn.functional.vector_normalization import normalize
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
     "batch_norm",
     "batch_norm_simple",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "binary_cross_entropy_with_logits_simple",
     "causal_mask",
+    "conv1d",
+    "conv2d",
+    "conv2d_simple",
     "cross_entropy",
     "cross_entropy_simple",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "elu",
     "embedding",
     "embedding_simple",
     "gelu",
     "gelu_simple",
+    "group_norm",
+    "hardtanh",
+    "huber_loss",
+    "instance_norm",
+    "kl_div",
+    "l1_loss",
     "layer_norm",
     "layer_norm_simple",
+    "leaky_relu",
     "linear",
     "linear_simple",
     "log_softmax",
+    "logsigmoid",
+    "max_pool1d",
+    "max_pool2d",
     "mse_loss",
+    "nll_loss",
+    "normalize",
+    "one_hot",
     "packed_self_attention",
     "packed_self_attention_simple",
+    "pad",
     "relu",
+    "relu6",
+    "rms_norm",
+    "rms_norm_simple",
     "scaled_dot_product_attention",
     "scaled_dot_product_attention_simple",
     "segment_mask",
     "sigmoid",
+    "silu",
+    "smooth_l1_loss",
     "softmax",
     "softmax_simple",
+    "softplus",
     "tanh",
 ]

@@ -1,16 +1,31 @@
-"""Activations, softmax and dropout."""
+"""Activations, elementwise."""
 
 import math
 
-from tinytrain.generator import Generator, default_generator
 from tinytrain.ops.activation import GELU
-from tinytrain.ops.elementwise import Dropout, ReLU, Sigmoid, Tanh
-from tinytrain.ops.promotion import is_float
-from tinytrain.ops.softmax import LogSoftmax, Softmax
+from tinytrain.ops.elementwise import ReLU, Sigmoid, Tanh
+from tinytrain.ops.logistic import LogSigmoid, SiLU, Softplus
+from tinytrain.ops.rectifier import ELU, Hardtanh, LeakyReLU
 from tinytrain.tensor import Tensor, apply
 
 
-def relu(input: Tensor) -> Tensor:
+def refuse_inplace(name: str, inplace: bool) -> None:
+    """Raise where a function is to write into its input, of any shape: none does.
+
+    Examples
+    --------
+    >>> refuse_inplace("relu", True)
+    Traceback (most recent call last):
+        ...
+    ValueError: relu cannot work in place: leave out inplace=True and use what it returns
+    """
+    if inplace:
+        raise ValueError(
+            f"{name} cannot work in place: leave out inplace=True and use what it returns"
+        )
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """Return max(x, 0), elementwise: any shape in, the same out. The slope at 0 is 0.
 
     Examples
@@ -19,6 +34,7 @@ def relu(input: Tensor) -> Tensor:
     >>> relu(tt.tensor([-1.0, 2.0]))
     tensor([0., 2.], dtype=float32, device=cpu)
     """
+    refuse_inplace("relu", inplace)
     return apply(ReLU(), input)
 
 
@@ -93,99 +109,151 @@ def gelu_simple(input: Tensor) -> Tensor:
     return 0.5 * input * (1 + inner.tanh())
 
 
-def softmax(input: Tensor, dim: int) -> Tensor:
-    """Return p_i = e^{x_i} / sum_j e^{x_j} along an axis: any shape in, the same out.
-
-    Where a row is -inf throughout, which is what a mask that hides everything leaves, PyTorch gives
-    NaN; here the row gets probabilities 0 and a gradient of 0.
-
-    Examples
-    --------
-    >>> import tinytrain as tt
-    >>> softmax(tt.tensor([0.0, 0.0]), dim=0)
-    tensor([0.5, 0.5], dtype=float32, device=cpu)
-    """
-    return apply(Softmax(dim), input)
-
-
-def softmax_simple(input: Tensor, dim: int) -> Tensor:
-    """Compose `softmax` from basic steps; the maximum is a constant, for it cancels.
-
-    Any shape in, the same out.
-
-    Examples
-    --------
-    >>> import tinytrain as tt
-    >>> softmax_simple(tt.tensor([0.0, 0.0]), dim=0)
-    tensor([0.5, 0.5], dtype=float32, device=cpu)
-    """
-    exponentials = (input - input.amax(dim, keepdim=True).detach()).exp()
-    return exponentials / exponentials.sum(dim, keepdim=True)
-
-
-def log_softmax(input: Tensor, dim: int) -> Tensor:
-    """Return x_i - log sum_j e^{x_j}, the logarithm of softmax: any shape in, the same out.
-
-    Softmax is not computed first: its small probabilities would round to 0, and their logarithms
-    be -inf.
-
-    Examples
-    --------
-    >>> import tinytrain as tt
-    >>> log_softmax(tt.tensor([0.0, 1000.0]), dim=0)
-    tensor([-1000.,     0.], dtype=float32, device=cpu)
-    """
-    return apply(LogSoftmax(dim), input)
-
-
-def dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, *, generator: Generator | None = None
-) -> Tensor:
-    """Zero each element with probability p, and divide the others by 1 - p.
-
-    The division keeps the expected value; in evaluation nothing is left to do.
-
-    Parameters
-    ----------
-    input : Tensor
-        Any shape, floating point.
-    p : float
-        In 0 to 1.
-    training : bool
-        Without it the input is returned.
-    generator : Generator, optional
-        The source of the mask's key, which takes 128 bits of it at each call; the default one
-        otherwise. The same bits give the same mask on every device.
-
-    Returns
-    -------
-    Tensor of the input's shape
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """Return x sigmoid(x), elementwise: any shape in, the same out. Also known as swish.
 
     Raises
     ------
-    ValueError
-        p is no probability.
     TypeError
         The input is not of floating point.
 
     References
     ----------
-    N. Srivastava et al., "Dropout", JMLR 15 (2014).
+    S. Elfwing, E. Uchibe and K. Doya, arXiv 1702.03118, section 2.
 
     Examples
     --------
     >>> import tinytrain as tt
-    >>> sorted(set(dropout(tt.ones(100), p=0.5, generator=tt.Generator(0)).tolist()))
-    [0.0, 2.0]
+    >>> silu(tt.tensor([-1.0, 0.0, 100.0]))
+    tensor([ -0.2689414,   0.       , 100.       ], dtype=float32, device=cpu)
     """
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout probability must lie in 0 to 1, got {p}")
-    if not isinstance(input, Tensor):
-        raise TypeError(f"dropout got a bare {type(input).__name__}: wrap it with tt.tensor(...)")
-    if not is_float(input.dtype):
-        raise TypeError(f"dropout needs a floating-point tensor, got {input.dtype}")
-    if not training or p == 0:
-        return input
-    words = (generator or default_generator()).raw32(4).tolist()  # host: a generator is there
-    key = (words[1] << 32 | words[0], words[3] << 32 | words[2])
-    return apply(Dropout(p, key), input)
+    refuse_inplace("silu", inplace)
+    return apply(SiLU(), input)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """Return x where x > 0, else negative_slope x, elementwise: any shape in, the same out.
+
+    Raises
+    ------
+    TypeError
+        The input is not of floating point.
+
+    References
+    ----------
+    A. L. Maas, A. Y. Hannun and A. Y. Ng, ICML 2013, section 2.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> leaky_relu(tt.tensor([-2.0, 2.0]), 0.5)
+    tensor([-1.,  2.], dtype=float32, device=cpu)
+    """
+    refuse_inplace("leaky_relu", inplace)
+    return apply(LeakyReLU(negative_slope), input)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """Return x where x > 0, else alpha (e^x - 1), elementwise: any shape in, the same out.
+
+    Raises
+    ------
+    TypeError
+        The input is not of floating point.
+
+    References
+    ----------
+    D.-A. Clevert, T. Unterthiner and S. Hochreiter, arXiv 1511.07289, section 3.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> elu(tt.tensor([-100.0, 0.0, 2.0]))
+    tensor([-1.,  0.,  2.], dtype=float32, device=cpu)
+    """
+    refuse_inplace("elu", inplace)
+    return apply(ELU(alpha), input)
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """Return log(1 + e^{beta x}) / beta, elementwise: any shape in, the same out.
+
+    Where beta x > threshold it is x. Nothing overflows, with whatever threshold.
+
+    Raises
+    ------
+    TypeError
+        The input is not of floating point.
+    ValueError
+        beta is 0.
+
+    References
+    ----------
+    C. Dugas et al., NIPS 2000, section 3.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> softplus(tt.tensor([-1000.0, 0.0, 1000.0]))
+    tensor([0.000000e+00, 6.931472e-01, 1.000000e+03], dtype=float32, device=cpu)
+    """
+    return apply(Softplus(beta, threshold), input)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """Return log sigmoid(x), elementwise: any shape in, the same out. Nothing overflows.
+
+    Raises
+    ------
+    TypeError
+        The input is not of floating point.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> logsigmoid(tt.tensor([-1000.0, 1000.0]))
+    tensor([-1000.,    -0.], dtype=float32, device=cpu)
+    """
+    return apply(LogSigmoid(), input)
+
+
+def hardtanh(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
+    """Return min(max(x, min_val), max_val), elementwise: any shape in, the same out.
+
+    The slope at both bounds is 0 (that of `Tensor.clamp` is 1).
+
+    Raises
+    ------
+    TypeError
+        The input is not of floating point.
+    ValueError
+        min_val is above max_val.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> hardtanh(tt.tensor([-3.0, 0.5, 3.0]))
+    tensor([-1. ,  0.5,  1. ], dtype=float32, device=cpu)
+    """
+    refuse_inplace("hardtanh", inplace)
+    return apply(Hardtanh(min_val, max_val), input)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """Return min(max(x, 0), 6), elementwise: any shape in, the same out.
+
+    Raises
+    ------
+    TypeError
+        The input is not of floating point.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> relu6(tt.tensor([-3.0, 0.5, 8.0]))
+    tensor([0. , 0.5, 6. ], dtype=float32, device=cpu)
+    """
+    refuse_inplace("relu6", inplace)
+    return apply(Hardtanh(0.0, 6.0), input)

@@ -1,5 +1,6 @@
 """Products with a weight matrix: by vectors (linear) and by rows picked with ids (embedding)."""
 
+from tinytrain.ops.adjusted_embedding import AdjustedEmbedding
 from tinytrain.ops.index import Embedding
 from tinytrain.ops.matmul import Linear
 from tinytrain.tensor import Tensor, apply
@@ -46,7 +47,15 @@ def linear_simple(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> 
     return product if bias is None else product + bias
 
 
-def embedding(input: Tensor, weight: Tensor) -> Tensor:
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
     """Return one row of the weight for each id.
 
     Parameters
@@ -54,6 +63,14 @@ def embedding(input: Tensor, weight: Tensor) -> Tensor:
     input : Tensor (...), integer
         Each in 0 .. V - 1.
     weight : Tensor (V, D)
+    padding_idx : int, optional
+        The id whose row gets no gradient; a negative one counts from V down.
+    max_norm, norm_type
+        Must stay as they are: to shorten rows, PyTorch writes into the weight.
+    scale_grad_by_freq : bool
+        Whether the gradient of a row is the mean over the places of its id, instead of the sum.
+    sparse : bool
+        Must stay False: gradients are dense.
 
     Returns
     -------
@@ -65,6 +82,8 @@ def embedding(input: Tensor, weight: Tensor) -> Tensor:
         An id is out of range; negative ids are too.
     TypeError
         The ids are no integers.
+    ValueError
+        The padding id is no row, or max_norm or sparse is given.
 
     Examples
     --------
@@ -73,7 +92,48 @@ def embedding(input: Tensor, weight: Tensor) -> Tensor:
     tensor([[2.],
             [2.]], dtype=float32, device=cpu)
     """
-    return apply(Embedding(getattr(input, "extremes", None)), input, weight)
+    refuse_renormalising(max_norm, sparse)
+    extremes = getattr(input, "extremes", None)
+    if padding_idx is None and not scale_grad_by_freq:
+        return apply(Embedding(extremes), input, weight)
+    row = None if padding_idx is None else padding_row(padding_idx, weight.shape[0])
+    return apply(AdjustedEmbedding(row, scale_grad_by_freq, extremes), input, weight)
+
+
+def padding_row(padding_idx: int, count: int) -> int:
+    """Return the row that a padding id means in a weight of shape (count, ...).
+
+    Raises
+    ------
+    ValueError
+        There is no such row.
+
+    Examples
+    --------
+    >>> padding_row(-1, 10)
+    9
+    """
+    if not -count <= padding_idx < count:
+        raise ValueError(f"padding_idx {padding_idx} is none of the {count} rows of an embedding")
+    return padding_idx % count
+
+
+def refuse_renormalising(max_norm: float | None, sparse: bool) -> None:
+    """Raise where an embedding of any shape is to write into its weight, or to be sparse.
+
+    Examples
+    --------
+    >>> refuse_renormalising(1.0, sparse=False)
+    Traceback (most recent call last):
+        ...
+    ValueError: embedding has no max_norm, which would write into the weight: shorten rows yourself
+    """
+    if max_norm is not None:
+        raise ValueError(
+            "embedding has no max_norm, which would write into the weight: shorten rows yourself"
+        )
+    if sparse:
+        raise ValueError("embedding has no sparse gradients: leave out sparse=True")
 
 
 def embedding_simple(input: Tensor, weight: Tensor) -> Tensor:

@@ -1,36 +1,121 @@
-"""Losses."""
+"""Losses of a choice among classes."""
 
-from tinytrain.ops.arithmetic import Sub
-from tinytrain.ops.loss import CrossEntropy, check_reduction
-from tinytrain.ops.promotion import is_float
+from tinytrain.ops.likelihood import (
+    ExpectedNegativeLogLikelihood,
+    NegativeLogLikelihood,
+    check_class_weight,
+)
+from tinytrain.ops.loss import CrossEntropy, check_reduction, check_smoothing
+from tinytrain.ops.promotion import check_float
 from tinytrain.tensor import Tensor, apply
 
 
 def cross_entropy(
     input: Tensor,
     target: Tensor,
+    weight: Tensor | None = None,
     *,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Return the negative log-likelihood of the target classes under softmax(input).
+    """Return the negative log-likelihood of the target under softmax(input).
 
-    Per item: -(1 - s) log p[target] - s / C sum_c log p[c], with s the label smoothing.
+    Per item of class y: -(1 - s) w[y] log p[y] - s / C sum_c w[c] log p[c], with s the label
+    smoothing and w the class weights; with target probabilities t: -sum_c t'[c] w[c] log p[c] with
+    t' = (1 - s) t + s / C.
 
     Parameters
     ----------
     input : Tensor (N, C), (C,) or (N, C, ...)
         Logits.
-    target : Tensor (N,), () or (N, ...), integer
-        Classes in 0 .. C - 1, or `ignore_index`.
+    target : Tensor (N,), () or (N, ...), integer; or floating point, of the input's shape
+        Classes in 0 .. C - 1, or `ignore_index`. Or each item's probabilities of the C classes,
+        in the input's dtype; where one is 0, its logit may be -inf.
+    weight : Tensor (C,), optional
+        How much each class counts, in the input's dtype. It gets no gradient.
     ignore_index : int
-        Items with this target contribute neither to the loss nor to its mean.
+        Items of this class contribute neither to the loss nor to its mean.
     reduction : {"mean", "sum", "none"}
-        The mean is over the items that count; with none of them it is NaN, as in PyTorch. For
-        accumulation over micro-batches take "sum" and divide once.
+        The mean of classes is over the items that count, each by its class weight; with none of
+        them it is NaN, as in PyTorch. That of probabilities is over all items. For accumulation
+        over micro-batches take "sum" and divide once.
     label_smoothing : float
         In 0 to 1.
+
+    Returns
+    -------
+    Tensor ()
+        With reduction "none" (N,), () or (N, ...).
+
+    Raises
+    ------
+    IndexError
+        A target is no class.
+    ValueError, TypeError
+        Shapes or dtypes do not fit.
+
+    References
+    ----------
+    C. Szegedy et al., arXiv 1512.00567, section 7, for label smoothing.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> cross_entropy(tt.zeros(2, 4), tt.tensor([0, 3]))  # log 4
+    tensor(1.3862944, dtype=float32, device=cpu)
+    >>> cross_entropy(tt.zeros(1, 2), tt.tensor([[0.5, 0.5]]))  # log 2
+    tensor(0.6931472, dtype=float32, device=cpu)
+    """
+    if target.dtype.kind == "f" and target.shape == input.shape:
+        if ignore_index != -100:
+            raise ValueError(f"ignore_index={ignore_index} needs classes, not probabilities")
+        return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing)
+    known = getattr(target, "extremes", None)
+    settings = (ignore_index, reduction, label_smoothing, known)
+    rows, classes = _as_rows("cross_entropy", input, target)
+    if weight is None:
+        loss = apply(CrossEntropy(*settings), rows, classes)
+    else:
+        loss = apply(NegativeLogLikelihood(*settings), rows.log_softmax(1), classes, weight)
+    return loss if loss.shape == () or input.ndim == 2 else loss.reshape(target.shape)
+
+
+def cross_entropy_simple(input: Tensor, target: Tensor) -> Tensor:
+    """Compose the mean `cross_entropy` of logits (N, C) and classes (N,) from basic steps.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> cross_entropy_simple(tt.zeros(2, 4), tt.tensor([0, 3]))  # log 4
+    tensor(1.3862944, dtype=float32, device=cpu)
+    """
+    rows = list(range(len(target)))
+    return -input.log_softmax(1)[rows, target].mean()
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Return -w[y] l[y] for each item: the loss of its class y, given all logarithms l = log p.
+
+    Parameters
+    ----------
+    input : Tensor (N, C), (C,) or (N, C, ...)
+        Logarithms of probabilities, from `log_softmax` for example.
+    target : Tensor (N,), () or (N, ...), integer
+        Classes in 0 .. C - 1, or `ignore_index`.
+    weight : Tensor (C,), optional
+        How much each class counts, in the input's dtype. It gets no gradient.
+    ignore_index : int
+        Items of this class contribute neither to the loss nor to its mean.
+    reduction : {"mean", "sum", "none"}
+        The mean divides by the sum of the class weights of the items that count.
 
     Returns
     -------
@@ -47,77 +132,56 @@ def cross_entropy(
     Examples
     --------
     >>> import tinytrain as tt
-    >>> cross_entropy(tt.zeros(2, 4), tt.tensor([0, 3]))  # log 4
-    tensor(1.3862944, dtype=float32, device=cpu)
+    >>> nll_loss(tt.tensor([[-1.0, -2.0]]), tt.tensor([1]))
+    tensor(2., dtype=float32, device=cpu)
     """
     known = getattr(target, "extremes", None)
-    operation = CrossEntropy(ignore_index, reduction, label_smoothing, known)
+    operation = NegativeLogLikelihood(ignore_index, reduction, extremes=known)
+    rows, classes = _as_rows("nll_loss", input, target)
+    loss = apply(operation, rows, classes, weight)
+    return loss if loss.shape == () or input.ndim == 2 else loss.reshape(target.shape)
+
+
+def _as_rows(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Bring input and targets to the shapes (N, C) and (N,)."""
     if input.ndim == 2:
-        return apply(operation, input, target)
+        return input, target
     expected = (*input.shape[:1], *input.shape[2:]) if input.ndim > 1 else ()
     if input.ndim == 0 or target.shape != expected:
         raise ValueError(
-            "cross_entropy expects input (N, C, ...) and target (N, ...), or input (C,) and target "
+            f"{name} expects input (N, C, ...) and target (N, ...), or input (C,) and target "
             f"(), got shapes {input.shape} and {target.shape}"
         )
-    if input.ndim == 1:
-        return apply(operation, input.unsqueeze(0), target.reshape(1)).reshape(())
+    return _channels_last(input), target.reshape(target.numel())
+
+
+def _channels_last(input: Tensor) -> Tensor:
+    """Turn (N, C, ...) or (C,) into a matrix (M, C)."""
+    if input.ndim < 3:
+        return input if input.ndim == 2 else input.unsqueeze(0)
+    classes = input.shape[1]
     order = [0, *range(2, input.ndim), 1]
-    rows = input.permute(order).reshape(-1, input.shape[1])
-    loss = apply(operation, rows, target.reshape(-1))
-    return loss.reshape(target.shape) if reduction == "none" else loss
+    return input.permute(order).reshape(input.numel() // max(classes, 1), classes)
 
 
-def cross_entropy_simple(input: Tensor, target: Tensor) -> Tensor:
-    """Compose the mean `cross_entropy` of logits (N, C) and classes (N,) from basic steps.
-
-    Examples
-    --------
-    >>> import tinytrain as tt
-    >>> cross_entropy_simple(tt.zeros(2, 4), tt.tensor([0, 3]))  # log 4
-    tensor(1.3862944, dtype=float32, device=cpu)
-    """
-    rows = list(range(len(target)))
-    return -input.log_softmax(1)[rows, target].mean()
-
-
-def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
-    """Return the squared differences, (x - y)^2, averaged, summed or one by one.
-
-    Parameters
-    ----------
-    input, target : Tensor (...)
-        Of one shape and one floating-point dtype.
-    reduction : {"mean", "sum", "none"}
-
-    Returns
-    -------
-    Tensor ()
-        With reduction "none" of the input's shape.
-
-    Raises
-    ------
-    ValueError
-        The shapes differ: broadcasting here is nearly always a mistake.
-    TypeError
-        The dtypes differ, or are not of floating point.
-
-    Examples
-    --------
-    >>> import tinytrain as tt
-    >>> mse_loss(tt.tensor([1.0, 2.0]), tt.tensor([1.0, 4.0]))
-    tensor(2., dtype=float32, device=cpu)
-    """
+def _cross_entropy_of_probabilities(
+    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float
+) -> Tensor:
     check_reduction(reduction)
-    if input.shape != target.shape:
-        raise ValueError(f"mse_loss of shapes {input.shape} and {target.shape}: make them equal")
-    if input.dtype != target.dtype or not is_float(input.dtype):
+    check_smoothing(label_smoothing)
+    check_float("cross_entropy", input.data)
+    if input.dtype != target.dtype or input.ndim == 0:
         raise TypeError(
-            f"mse_loss of {input.dtype} and {target.dtype}: bring both to one floating-point "
-            "dtype with .to(...)"
+            "cross_entropy of probabilities needs logits (N, C), (C,) or (N, C, ...) and targets "
+            f"of one dtype, got {input.dtype} {input.shape} and {target.dtype} {target.shape}"
         )
-    difference = apply(Sub(), input, target)
-    squared = difference * difference
+    logits, wanted = _channels_last(input), _channels_last(target)
+    check_class_weight("cross_entropy", logits.data, None if weight is None else weight.data)
+    if label_smoothing:
+        wanted = wanted * (1 - label_smoothing) + label_smoothing / max(logits.shape[1], 1)
+    if weight is not None:
+        wanted = wanted * weight
+    losses = apply(ExpectedNegativeLogLikelihood(), logits.log_softmax(1), wanted)
     if reduction == "none":
-        return squared
-    return squared.sum() if reduction == "sum" else squared.mean()
+        return losses.reshape([*input.shape[:1], *input.shape[2:]] if input.ndim > 1 else [])
+    return losses.sum() if reduction == "sum" else losses.mean()

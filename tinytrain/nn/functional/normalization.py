@@ -1,8 +1,12 @@
-"""Layer and batch normalisation."""
+"""Normalisation over the last axes."""
 
 from collections.abc import Sequence
 
-from tinytrain.ops.normalization import BatchNorm, LayerNorm
+import numpy as np
+
+from tinytrain.ops.normalization import LayerNorm
+from tinytrain.ops.promotion import check_float
+from tinytrain.ops.rms_norm import RMSNorm
 from tinytrain.tensor import Tensor, apply
 
 
@@ -63,111 +67,75 @@ def layer_norm_simple(
     """
     centered = input - input.mean(-1, keepdim=True)
     variance = (centered * centered).mean(-1, keepdim=True)
-    return _affine(centered / (variance + eps).sqrt(), weight, bias)
+    return scale_and_shift(centered / (variance + eps).sqrt(), weight, bias)
 
 
-def batch_norm(
+def rms_norm(
     input: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
+    normalized_shape: Sequence[int],
     weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
+    eps: float | None = None,
 ) -> Tensor:
-    """Return (x - mean) / sqrt(var + eps) * weight + bias, per channel.
-
-    In training the statistics are the batch's, and the running ones, where given, move towards
-    them: running = (1 - momentum) running + momentum batch, with the unbiased variance. Otherwise
-    the running ones normalise.
+    """Return x / sqrt(mean(x^2) + eps) * weight, over the last axes.
 
     Parameters
     ----------
-    input : Tensor (N, C) or (N, C, ...)
+    input : Tensor (..., *S)
         Floating point.
-    running_mean, running_var : Tensor (C,), optional
-        Of the input's dtype. Updated in place in training.
-    weight, bias : Tensor (C,), optional
+    normalized_shape : sequence of int
+        S: the sizes of the axes to normalise over.
+    weight : Tensor (*S), optional
         Of the input's dtype.
-    training : bool
-    momentum : float
-        The weight of the newest statistics.
-    eps : float
+    eps : float, optional
+        By default the distance from 1 to the next number of the dtype.
 
     Returns
     -------
-    Tensor of the input's shape
+    Tensor (..., *S)
 
     Raises
     ------
-    ValueError
-        Training with one value per channel; evaluation without running statistics; shapes that do
-        not fit.
-    TypeError
-        Dtypes differ.
+    ValueError, TypeError
+        Shapes or dtypes do not fit.
 
     References
     ----------
-    S. Ioffe and C. Szegedy, arXiv 1502.03167, algorithms 1 and 2.
+    B. Zhang and R. Sennrich, arXiv 1910.07467, section 4.
 
     Examples
     --------
     >>> import tinytrain as tt
-    >>> batch_norm(tt.tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0)
-    tensor([[-1.],
-            [ 1.]], dtype=float32, device=cpu)
+    >>> rms_norm(tt.tensor([[3.0, -3.0]]), (2,), eps=0.0)
+    tensor([[ 1., -1.]], dtype=float32, device=cpu)
     """
-    _check_running("running_mean", running_mean, input)
-    _check_running("running_var", running_var, input)
-    if not training:
-        if running_mean is None or running_var is None:
-            raise ValueError("batch_norm in evaluation needs running_mean and running_var")
-        statistics = (running_mean.data, running_var.data)
-        return apply(BatchNorm(eps, statistics), input, weight, bias)
-    operation = BatchNorm(eps)
-    output = apply(operation, input, weight, bias)
-    unbiased = operation.variance * (operation.count / (operation.count - 1))
-    for running, batch in ((running_mean, operation.mean), (running_var, unbiased)):
-        if running is not None:
-            running.data *= 1 - momentum
-            running.data += momentum * batch
-    return output
+    if eps is None:
+        check_float("rms_norm", input.data)
+        eps = float(np.finfo(input.dtype).eps)
+    return apply(RMSNorm(tuple(normalized_shape), eps), input, weight)
 
 
-def batch_norm_simple(
-    input: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
-) -> Tensor:
-    """Compose `batch_norm` in training, for shape (N, C), from basic steps.
+def rms_norm_simple(input: Tensor, weight: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+    """Compose `rms_norm` of (..., D), over the last axis, from basic steps.
 
     Examples
     --------
     >>> import tinytrain as tt
-    >>> batch_norm_simple(tt.tensor([[1.0], [3.0]]), eps=0.0)
-    tensor([[-1.],
-            [ 1.]], dtype=float32, device=cpu)
+    >>> rms_norm_simple(tt.tensor([[3.0, -3.0]]), eps=0.0)
+    tensor([[ 1., -1.]], dtype=float32, device=cpu)
     """
-    centered = input - input.mean(0, keepdim=True)
-    variance = (centered * centered).mean(0, keepdim=True)
-    return _affine(centered / (variance + eps).sqrt(), weight, bias)
+    mean_square = (input * input).mean(-1, keepdim=True)
+    return scale_and_shift(input / (mean_square + eps).sqrt(), weight, None)
 
 
-def _check_running(name: str, running: Tensor | None, input: Tensor) -> None:
-    if running is None:
-        return
-    if running.shape != input.shape[1:2]:
-        raise ValueError(
-            f"batch_norm: {name} has shape {running.shape}, the input has shape {input.shape}: "
-            "one value per channel (axis 1) is needed"
-        )
-    if running.dtype != input.dtype:
-        raise TypeError(
-            f"batch_norm: input is {input.dtype}, {name} is {running.dtype}; "
-            "bring them to one dtype with .to(...)"
-        )
+def scale_and_shift(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """Return x weight + bias, where either may be missing: any shapes that broadcast.
 
-
-def _affine(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> scale_and_shift(tt.ones(2), None, tt.ones(1)).tolist()
+    [2.0, 2.0]
+    """
     if weight is not None:
         input = input * weight
     return input if bias is None else input + bias
