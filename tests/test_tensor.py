@@ -669,9 +669,10 @@ def test_leaves_can_be_pickled_also_when_an_optimizer_holds_them():
     assert (host(copy.weight) != host(layer.weight)).any()
 
 
-def test_max_of_two_tensors_points_to_maximum():
-    with pytest.raises(TypeError, match=r"tt\.maximum"):
-        tt.ones(2).max(tt.ones(2))
+def test_max_and_min_of_two_tensors_are_maximum_and_minimum():
+    x, y = tt.tensor([1.0, 5.0]), tt.tensor([3.0, 2.0])
+    assert x.max(y).tolist() == tt.max(x, y).tolist() == [3.0, 5.0]
+    assert x.min(y).tolist() == tt.min(x, y).tolist() == [1.0, 2.0]
 
 
 def test_to_a_device_that_was_not_chosen(device):

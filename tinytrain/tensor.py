@@ -1,9 +1,7 @@
 """The tensor: an array, its gradient, and the node that made it."""
 
-import math
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -11,31 +9,20 @@ from numpy.typing import DTypeLike, NDArray
 from tinytrain import autograd, backend
 from tinytrain.autograd import NO_EDGES, Edge, Function, LeafGradient
 from tinytrain.backend import Array, is_array
-from tinytrain.ops import (
-    arithmetic,
-    elementwise,
-    index,
-    matmul,
-    reduce,
-    selection,
-    shape,
-    softmax,
-    transfer,
-)
+from tinytrain.ops import elementwise, index, transfer
 from tinytrain.ops.promotion import NUMBERS, is_float, plain_number
-from tinytrain.ops.reduce import Axes
+from tinytrain.tensor_methods.arithmetic import ArithmeticMethods
+from tinytrain.tensor_methods.base import Operand, Scalar
+from tinytrain.tensor_methods.comparison import ComparisonMethods
+from tinytrain.tensor_methods.elementwise import ElementwiseMethods
+from tinytrain.tensor_methods.positions import PositionMethods
+from tinytrain.tensor_methods.products import ProductMethods
+from tinytrain.tensor_methods.reductions import ReductionMethods, ValuesAndIndices
+
+__all__ = ["Operand", "Scalar", "Tensor", "ValuesAndIndices", "apply"]
 
 Flag = bool  # the class below has methods of these two names
 Number = float
-Scalar = bool | int | float
-Operand = Any  # a Tensor or a Scalar
-
-
-class ValuesAndIndices(NamedTuple):
-    """What `Tensor.max` and `Tensor.min` along one axis return."""
-
-    values: "Tensor"
-    indices: "Tensor"
 
 
 def apply(function: Function, *inputs: Any) -> "Tensor":
@@ -58,6 +45,7 @@ def apply(function: Function, *inputs: Any) -> "Tensor":
 
     Examples
     --------
+    >>> from tinytrain.ops import arithmetic
     >>> x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
     >>> apply(arithmetic.Mul(), x, x).node.name
     'Mul'
@@ -105,7 +93,14 @@ def _constant(value: Any, function: Function) -> Any:
     raise TypeError(f"{function.name} cannot compute with a {type(value).__name__}: {value!r}")
 
 
-class Tensor:
+class Tensor(
+    ArithmeticMethods,
+    ComparisonMethods,
+    ElementwiseMethods,
+    ProductMethods,
+    ReductionMethods,
+    PositionMethods,
+):
     """An array on some device that can take part in differentiation.
 
     Parameters
@@ -130,7 +125,8 @@ class Tensor:
     tensor([2., 4.], dtype=float32, device=cpu)
     """
 
-    __slots__ = ("__weakref__", "_known_range", "_leaf", "_requires_grad", "data", "node")
+    __slots__ = ("__weakref__", "_leaf", "_requires_grad", "node")
+    _apply = staticmethod(apply)  # without a call in between
     __array_ufunc__ = None  # NumPy's operators leave arithmetic with tensors to the tensor
 
     def __init__(self, data: Array, requires_grad: Flag = False) -> None:
@@ -141,71 +137,10 @@ class Tensor:
         self.data = data
         self.node: Function | None = None
         self._leaf: LeafGradient | None = None
-        self._known_range: tuple[Array, tuple[int, ...]] | None = None
+        self._known_range = None
         self._requires_grad = False
         if requires_grad:
             self.requires_grad = True
-
-    # ---------------------------------------------------------------- what it is
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The sizes of its axes."""
-        return self.data.shape  # type: ignore[no-any-return]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type of its elements."""
-        return self.data.dtype  # type: ignore[no-any-return]
-
-    @property
-    def device(self) -> str:
-        """Where its array lives: ``"cpu"``, ``"cuda"`` or ``"mock"``."""
-        return backend.device_of(self.data)
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self.data.ndim  # type: ignore[no-any-return]
-
-    @property
-    def T(self) -> "Tensor":
-        """The matrix transposed."""
-        if self.ndim != 2:
-            raise ValueError(f"T is for matrices; use permute(...) for shape {self.shape}")
-        return self.transpose(0, 1)
-
-    @property
-    def extremes(self) -> tuple[int, ...] | None:
-        """The ends of the range in which its integers lie, where that is known without looking.
-
-        On a GPU, looking would mean waiting: so the range is written down when integers are copied
-        there, and stays known through indexing and reshaping. See `ops.index.extremes_of`.
-        """
-        if self._known_range is None or self._known_range[0] is not self.data:
-            return None
-        return self._known_range[1]
-
-    @extremes.setter
-    def extremes(self, values: tuple[int, ...] | None) -> None:
-        self._known_range = None if values is None else (self.data, values)
-
-    def size(self, dim: int | None = None) -> Any:
-        """Return the shape, or the size of one axis."""
-        return self.shape if dim is None else self.shape[dim]
-
-    def dim(self) -> int:
-        """Return the number of axes."""
-        return self.ndim
-
-    def numel(self) -> int:
-        """Return the number of elements."""
-        return self.data.size  # type: ignore[no-any-return]
-
-    def __len__(self) -> int:
-        if self.ndim == 0:
-            raise TypeError("a 0-d tensor has no length")
-        return self.shape[0]
 
     def __iter__(self) -> Iterator["Tensor"]:
         return (self[i] for i in range(len(self)))
@@ -431,12 +366,9 @@ class Tensor:
         """
         if isinstance(target, str) and target in backend.LIBRARY_NAMES:
             return self._to_device(target)
-        wanted = np.dtype(target)
-        if wanted == self.dtype:
-            return self
-        converted = apply(elementwise.Cast(wanted), self)
-        if self.extremes is not None and wanted.kind in "iu":
-            limits = np.iinfo(wanted)  # beyond them values wrap
+        converted = self._cast(target)
+        if converted is not self and self.extremes is not None and converted.dtype.kind in "iu":
+            limits = np.iinfo(converted.dtype)  # beyond them values wrap
             if all(limits.min <= value <= limits.max for value in self.extremes):
                 converted.extremes = self.extremes
         return converted
@@ -457,366 +389,9 @@ class Tensor:
         """Return whether each element differs from zero."""
         return self.to(np.bool_)
 
-    # ---------------------------------------------------------------- arithmetic
-
-    def __add__(self, other: Operand) -> "Tensor":
-        return apply(arithmetic.Add(), self, other)
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Operand) -> "Tensor":
-        return apply(arithmetic.Sub(), self, other)
-
-    def __rsub__(self, other: Operand) -> "Tensor":
-        return apply(arithmetic.Sub(), other, self)
-
-    def __mul__(self, other: Operand) -> "Tensor":
-        return apply(arithmetic.Mul(), self, other)
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, other: Operand) -> "Tensor":
-        return apply(arithmetic.Div(), self, other)
-
-    def __rtruediv__(self, other: Operand) -> "Tensor":
-        return apply(arithmetic.Div(), other, self)
-
-    def __pow__(self, other: Operand) -> "Tensor":
-        return apply(arithmetic.Pow(), self, other)
-
-    def __rpow__(self, other: Operand) -> "Tensor":
-        return apply(arithmetic.Pow(), other, self)
-
-    def __matmul__(self, other: "Tensor") -> "Tensor":
-        return apply(matmul.Matmul(), self, other)
-
-    def __neg__(self) -> "Tensor":
-        return apply(elementwise.Neg(), self)
-
-    def __abs__(self) -> "Tensor":
-        return apply(elementwise.Abs(), self)
-
-    def __and__(self, other: Operand) -> "Tensor":
-        return apply(selection.Logical("bitwise_and"), self, other)
-
-    def __or__(self, other: Operand) -> "Tensor":
-        return apply(selection.Logical("bitwise_or"), self, other)
-
-    def __invert__(self) -> "Tensor":
-        return apply(selection.Invert(), self)
-
-    # ---------------------------------------------------------------- comparison
-
-    def __eq__(self, other: object) -> "Tensor":  # type: ignore[override]
-        if not _is_operand(other):
-            return NotImplemented
-        return apply(selection.Comparison("=="), self, other)
-
-    def __ne__(self, other: object) -> "Tensor":  # type: ignore[override]
-        if not _is_operand(other):
-            return NotImplemented
-        return apply(selection.Comparison("!="), self, other)
-
-    def __lt__(self, other: Operand) -> "Tensor":
-        return apply(selection.Comparison("<"), self, other)
-
-    def __le__(self, other: Operand) -> "Tensor":
-        return apply(selection.Comparison("<="), self, other)
-
-    def __gt__(self, other: Operand) -> "Tensor":
-        return apply(selection.Comparison(">"), self, other)
-
-    def __ge__(self, other: Operand) -> "Tensor":
-        return apply(selection.Comparison(">="), self, other)
-
-    __hash__ = object.__hash__
-
-    # ---------------------------------------------------------------- elementwise functions
-
-    def abs(self) -> "Tensor":
-        """Return the absolute values."""
-        return apply(elementwise.Abs(), self)
-
-    def exp(self) -> "Tensor":
-        """Return e to the power of each element."""
-        return apply(elementwise.Exp(), self)
-
-    def log(self) -> "Tensor":
-        """Return the natural logarithms."""
-        return apply(elementwise.Log(), self)
-
-    def sqrt(self) -> "Tensor":
-        """Return the square roots."""
-        return apply(elementwise.Sqrt(), self)
-
-    def tanh(self) -> "Tensor":
-        """Return the hyperbolic tangents."""
-        return apply(elementwise.Tanh(), self)
-
-    def sigmoid(self) -> "Tensor":
-        """Return 1 / (1 + e^-x)."""
-        return apply(elementwise.Sigmoid(), self)
-
-    def relu(self) -> "Tensor":
-        """Return max(x, 0)."""
-        return apply(elementwise.ReLU(), self)
-
-    def clamp(self, min: Scalar | None = None, max: Scalar | None = None) -> "Tensor":
-        """Limit the elements to a closed interval."""
-        return apply(elementwise.Clamp(min, max), self)
-
-    def masked_fill(self, mask: "Tensor", value: Scalar) -> "Tensor":
-        """Replace the elements where a boolean mask is True."""
-        return apply(selection.MaskedFill(value), self, mask)
-
-    def softmax(self, dim: int) -> "Tensor":
-        """Return e^x, normalised to sum to 1 along an axis."""
-        return apply(softmax.Softmax(dim), self)
-
-    def log_softmax(self, dim: int) -> "Tensor":
-        """Return the logarithm of softmax."""
-        return apply(softmax.LogSoftmax(dim), self)
-
-    # ---------------------------------------------------------------- reductions
-    # As in PyTorch, `axis` and `keepdims` are accepted as other names of `dim` and `keepdim`.
-
-    def sum(
-        self, dim: Axes = None, keepdim: Flag = False, *, axis: Axes = None, keepdims: Flag = False
-    ) -> "Tensor":
-        """Add up the elements along axes."""
-        return apply(reduce.Sum(_axes(dim, axis), keepdim or keepdims), self)
-
-    def mean(
-        self, dim: Axes = None, keepdim: Flag = False, *, axis: Axes = None, keepdims: Flag = False
-    ) -> "Tensor":
-        """Average the elements along axes."""
-        return apply(reduce.Mean(_axes(dim, axis), keepdim or keepdims), self)
-
-    def var(
-        self,
-        dim: Axes = None,
-        correction: Scalar = 1,
-        keepdim: Flag = False,
-        *,
-        axis: Axes = None,
-        keepdims: Flag = False,
-    ) -> "Tensor":
-        """Return the variance along axes, divided by n - correction."""
-        return apply(reduce.Var(_axes(dim, axis), correction, keepdim or keepdims), self)
-
-    def amax(
-        self, dim: Axes = None, keepdim: Flag = False, *, axis: Axes = None, keepdims: Flag = False
-    ) -> "Tensor":
-        """Return the largest elements along axes; ties share the gradient evenly."""
-        return apply(reduce.Amax(_axes(dim, axis), keepdim or keepdims), self)
-
-    def amin(
-        self, dim: Axes = None, keepdim: Flag = False, *, axis: Axes = None, keepdims: Flag = False
-    ) -> "Tensor":
-        """Return the smallest elements along axes; ties share the gradient evenly."""
-        return apply(reduce.Amin(_axes(dim, axis), keepdim or keepdims), self)
-
-    def max(
-        self, dim: Axes = None, keepdim: Flag = False, *, axis: Axes = None, keepdims: Flag = False
-    ) -> Any:
-        """Return the largest element; along one axis, values and their positions.
-
-        Along one axis the gradient goes to the first of several largest; over all elements, and in
-        `amax`, which also takes several axes, ties share it evenly.
-        """
-        return self._extreme(reduce.Amax, reduce.Argmax, _axes(dim, axis), keepdim or keepdims)
-
-    def min(
-        self, dim: Axes = None, keepdim: Flag = False, *, axis: Axes = None, keepdims: Flag = False
-    ) -> Any:
-        """Return the smallest element; along one axis, values and their positions (see `max`)."""
-        return self._extreme(reduce.Amin, reduce.Argmin, _axes(dim, axis), keepdim or keepdims)
-
-    def _extreme(
-        self, extreme: type[reduce.Amax], position: type[reduce.Argmax], dim: Axes, keepdim: Flag
-    ) -> Any:
-        if isinstance(dim, Tensor):
-            raise TypeError("max and min reduce one tensor; for two use tt.maximum or tt.minimum")
-        if not isinstance(dim, int | np.integer):
-            return apply(extreme(dim, keepdim), self)
-        dim = int(dim)
-        indices = apply(position(dim, True), self)
-        source = self if self.ndim else self.reshape(1)
-        positions = indices.data.reshape(indices.shape or (1,))  # in range, as argmax found them
-        taken = apply(index.TakeAlong(positions, dim, extremes=()), source)
-        if not self.ndim:
-            return ValuesAndIndices(taken.reshape(()), indices)
-        if keepdim:
-            return ValuesAndIndices(taken, indices)
-        return ValuesAndIndices(taken.squeeze(dim), indices.squeeze(dim))
-
-    def argmax(self, dim: int | None = None, keepdim: Flag = False) -> "Tensor":
-        """Return the positions of the largest elements."""
-        return apply(reduce.Argmax(dim, keepdim), self)
-
-    def argmin(self, dim: int | None = None, keepdim: Flag = False) -> "Tensor":
-        """Return the positions of the smallest elements."""
-        return apply(reduce.Argmin(dim, keepdim), self)
-
-    def logsumexp(self, dim: Axes, keepdim: Flag = False) -> "Tensor":
-        """Return log(sum(e^x)) along axes, without overflow."""
-        return apply(softmax.LogSumExp(dim, keepdim), self)
-
-    # ---------------------------------------------------------------- shapes
-
-    def reshape(self, *sizes: Any) -> "Tensor":
-        """Return the elements in another shape; one size may be -1."""
-        return apply(shape.Reshape(_sizes(sizes)), self)
-
-    view = reshape
-
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> "Tensor":
-        """Merge consecutive axes into one."""
-        start = reduce.normalize_axis(start_dim, self.ndim)
-        end = reduce.normalize_axis(end_dim, self.ndim)
-        if start > end:
-            raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-        merged = math.prod(self.shape[start : end + 1])
-        return self.reshape(*self.shape[:start], merged, *self.shape[end + 1 :])
-
-    def transpose(self, dim0: int, dim1: int) -> "Tensor":
-        """Exchange two axes."""
-        order = list(range(self.ndim))
-        first = reduce.normalize_axis(dim0, self.ndim)
-        second = reduce.normalize_axis(dim1, self.ndim)
-        order[first : first + 1], order[second : second + 1] = (
-            order[second : second + 1],
-            order[first : first + 1],
-        )
-        return apply(shape.Permute(order), self)
-
-    def permute(self, *order: Any) -> "Tensor":
-        """Reorder the axes."""
-        return apply(shape.Permute(_sizes(order)), self)
-
-    def expand(self, *sizes: Any) -> "Tensor":
-        """Broadcast axes of size 1 to larger sizes; -1 keeps a size."""
-        return apply(shape.Expand(_sizes(sizes)), self)
-
-    def squeeze(self, dim: Axes = None) -> "Tensor":
-        """Take away axes of size 1: all of them, or those named."""
-        axes = reduce.normalize_axes(dim, self.ndim) if self.ndim else ()
-        kept = [n for i, n in enumerate(self.shape) if n != 1 or i not in axes]
-        return self.reshape(kept)
-
-    def unsqueeze(self, dim: int) -> "Tensor":
-        """Add an axis of size 1."""
-        position = reduce.normalize_axis(dim, self.ndim + 1)
-        return self.reshape([*self.shape[:position], 1, *self.shape[position:]])
-
-    def contiguous(self) -> "Tensor":
-        """Return it with its elements in row order; itself, where they are already."""
-        return self if self.data.flags.c_contiguous else self.clone()
-
-    def split(
-        self, split_size_or_sections: int | Sequence[int], dim: int = 0
-    ) -> "tuple[Tensor, ...]":
-        """Cut into pieces of a size (the last may be smaller), or of the sizes listed."""
-        axis = reduce.normalize_axis(dim, self.ndim)
-        total = self.shape[axis]
-        if isinstance(split_size_or_sections, int | np.integer):
-            step = int(split_size_or_sections)
-            if step <= 0:
-                raise ValueError(f"split needs a positive size, got {step}")
-            sizes = [min(step, total - start) for start in range(0, max(total, 1), step)]
-        else:
-            sizes = list(split_size_or_sections)
-        if sum(sizes) != total or min(sizes, default=0) < 0:
-            raise ValueError(f"split sizes {sizes} do not add up to {total} (shape {self.shape})")
-        starts = list(accumulate(sizes[:-1], initial=0))
-        before = (slice(None),) * axis
-        return tuple(
-            self[(*before, slice(start, start + n))] for start, n in zip(starts, sizes, strict=True)
-        )
-
-    def __getitem__(self, where: Any) -> "Tensor":
-        listed = where if isinstance(where, tuple) else (where,)
-        parts, extremes = _index_parts(listed, self)
-        if not any(map(is_array, parts)):
-            return apply(index.Index(parts), self)
-        if self.device != "cpu":
-            index.check_index(parts, extremes, self.shape)
-        if any(map(_is_integer, parts)):
-            integers, arrays = _integers_first(parts)
-            return apply(index.Index(arrays), apply(index.Index(integers), self))
-        return apply(index.Index(parts), self)
-
 
 def _blank(kind: type[Tensor]) -> Tensor:
     """Make an empty tensor for pickle to fill."""
     blank = kind.__new__(kind)
     Tensor.__init__(blank, np.zeros(0))  # host: pickle replaces it
     return blank
-
-
-def _is_operand(value: object) -> bool:
-    """Whether a value can be compared elementwise; a bare array is, to be refused with words."""
-    return isinstance(value, Tensor | bool | int | float | np.generic) or hasattr(value, "shape")
-
-
-def _axes(dim: Axes, axis: Axes) -> Axes:
-    if dim is not None and axis is not None:
-        raise TypeError(f"dim={dim} and axis={axis} are two names of one argument: give one")
-    return axis if dim is None else dim
-
-
-def _sizes(arguments: tuple[Any, ...]) -> tuple[int, ...]:
-    """Accept sizes one by one or as one sequence."""
-    if len(arguments) == 1 and not isinstance(arguments[0], int | np.integer):
-        return tuple(arguments[0])
-    return arguments
-
-
-def _is_integer(part: Any) -> Flag:
-    return isinstance(part, int | np.integer) and not isinstance(part, Flag)
-
-
-def _integers_first(parts: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Split an index in two, to be applied one after the other: integers, slices and None; arrays.
-
-    NumPy counts an integer beside an array as an array too, and then moves axes to the front.
-    """
-    first: list[Any] = []
-    second: list[Any] = []
-    for part in parts:
-        if is_array(part):
-            covered = part.ndim if part.dtype == np.bool_ else 1
-            first += [slice(None)] * covered
-            second.append(part)
-        else:
-            first.append(part)
-            if not _is_integer(part):
-                second.append(part if part is Ellipsis else slice(None))
-    return tuple(first), tuple(second)
-
-
-def _index_parts(
-    listed: Sequence[Any], tensor: Tensor
-) -> tuple[tuple[Any, ...], list[tuple[int, ...] | None]]:
-    """Bring the arrays of an index to the tensor's device, and tell the ranges that are known."""
-    parts: list[Any] = []
-    extremes: list[tuple[int, ...] | None] = []
-    for given in listed:
-        part, known = _as_index_array(given), getattr(given, "extremes", None)
-        if isinstance(part, np.ndarray) and tensor.device != "cpu":
-            known = index.extremes_of(part) if part.dtype.kind in "iu" else None
-            part = backend.bring_beside(part, tensor.data)
-        parts.append(part)
-        extremes.append(known)
-    return tuple(parts), extremes
-
-
-def _as_index_array(part: Any) -> Any:
-    """Turn tensors and sequences in an index into arrays."""
-    if isinstance(part, Tensor):
-        part = part.data
-    elif isinstance(part, list | tuple | range):
-        part = np.asarray(part, dtype=None if len(part) else np.int64)  # host: a list of numbers
-    if is_array(part) and part.dtype.kind not in "iub":
-        raise TypeError(f"an index must be of integers or booleans, got {part.dtype}")
-    return part

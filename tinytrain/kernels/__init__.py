@@ -7,7 +7,7 @@ parameters; `kernels_for` says which of them an array needs.
 from types import ModuleType
 
 from tinytrain.backend import Array, device_of
-from tinytrain.kernels import cpu, cuda
+from tinytrain.kernels import cpu
 
 __all__ = ["kernels_for"]
 
@@ -21,4 +21,8 @@ def kernels_for(array: Array) -> ModuleType:
     >>> kernels_for(np.zeros(3)).__name__
     'tinytrain.kernels.cpu'
     """
-    return cpu if device_of(array) == "cpu" else cuda
+    if device_of(array) == "cpu":
+        return cpu
+    from tinytrain.kernels import cuda  # here: nobody without a GPU should have to load it
+
+    return cuda

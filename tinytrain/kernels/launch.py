@@ -9,10 +9,10 @@ float or double, whichever the arrays have; a parameter called ``..._or_null`` m
 """
 
 import functools
-import importlib.resources
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -86,7 +86,7 @@ def declarations(code: str) -> dict[str, tuple[Parameter, ...]]:
 
 def source_text(source: str, real: str) -> str:
     """Return what the compiler gets: ``real``, the common part, and the file ``source.cu``."""
-    folder = importlib.resources.files("tinytrain.kernels") / "cuda_source"
+    folder = Path(__file__).parent / "cuda_source"
     common, own = ((folder / name).read_text("utf-8") for name in ("common.cuh", f"{source}.cu"))
     return f"typedef {real} real;\n#define LARGEST {LARGEST[real]}\n\n{common}\n{own}"
 

@@ -2,9 +2,7 @@
 
 import math
 
-import numpy as np
-
-from tinytrain.backend import Array
+from tinytrain.backend import Array, xp_of
 
 # Numerator and denominator of W. J. Cody's rational approximations, highest power first.
 _NEAR = (
@@ -49,19 +47,21 @@ def erf(x: Array) -> Array:
 
     Examples
     --------
+    >>> import numpy as np
     >>> erf(np.array([-10.0, 0.0, 0.5]))
     array([-1.        ,  0.        ,  0.52049988])
     """
-    size = np.abs(x)
+    xp = xp_of(x)
+    size = xp.abs(x)
     square = size * size
-    near = x * _rational(_NEAR, np.minimum(square, 0.22))
-    tail = np.exp(-np.minimum(square, 700))
-    middle = 1 - tail * _rational(_MIDDLE, np.clip(size, 0.46875, 4))
-    inverse = 1 / np.clip(square, 16, 1e6)
+    near = x * _rational(_NEAR, xp.minimum(square, 0.22))
+    tail = xp.exp(-xp.minimum(square, 700))
+    middle = 1 - tail * _rational(_MIDDLE, xp.clip(size, 0.46875, 4))
+    inverse = 1 / xp.clip(square, 16, 1e6)
     series = 1 / math.sqrt(math.pi) - inverse * _rational(_FAR, inverse)
-    far = 1 - tail * series / np.clip(size, 4, 1e3)
-    outside = np.where(size <= 4, middle, far)
-    return np.where(size <= 0.46875, near, np.copysign(outside, x))
+    far = 1 - tail * series / xp.clip(size, 4, 1e3)
+    outside = xp.where(size <= 4, middle, far)
+    return xp.where(size <= 0.46875, near, xp.copysign(outside, x))
 
 
 def _rational(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Array) -> Array:

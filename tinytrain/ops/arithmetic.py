@@ -4,7 +4,7 @@ import numpy as np
 
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, xp_of
-from tinytrain.ops.promotion import Operand, as_float, is_float, promote
+from tinytrain.ops.promotion import DEFAULT_FLOAT, Operand, as_float, is_float, promote
 
 
 class Add(Function):
@@ -126,6 +126,8 @@ class Pow(Function):
 def _power(x: Operand, y: Operand) -> Array:
     if y is True or y is False or not isinstance(y, int | float) or not hasattr(x, "dtype"):
         return x**y
+    if x.dtype == np.bool_:
+        x = x.astype(np.int64 if isinstance(y, int) else DEFAULT_FLOAT)
     if y < 0 and not is_float(x.dtype):
         raise ValueError(
             f"integers to a negative integer power ({y}) are not integers: "

@@ -171,27 +171,39 @@ class TakeAlong(Function):
     `extremes` is what `extremes_of` said of the positions, if it is known.
     """
 
-    def __init__(
-        self, positions: Array, axis: int, extremes: tuple[int, ...] | None = None
-    ) -> None:
-        self.positions, self.axis, self.extremes = positions, axis, extremes
+    def __init__(self, axis: int, extremes: tuple[int, ...] | None = None) -> None:
+        self.axis, self.extremes = axis, extremes
 
-    def forward(self, x: Array) -> Array:
+    def forward(self, x: Array, positions: Array) -> Array:
         """Take one element per position."""
-        self.axis = normalize_axis(self.axis, x.ndim)
-        check_range(self.positions, x.shape[self.axis], "index", self.extremes)
-        self.save(x.shape)
-        return xp_of(x, self.positions).take_along_axis(x, self.positions, axis=self.axis)
+        axis = normalize_axis(self.axis, x.ndim)
+        check_range(positions, x.shape[axis], "index", self.extremes)
+        self.save(x.shape, axis, positions)
+        return xp_of(x, positions).take_along_axis(x, positions, axis=axis)
 
-    def backward(self, gradient: Array) -> Array:
+    def backward(self, gradient: Array) -> tuple[Array, None]:
         """Put the gradient back; repeated positions add."""
-        (shape,) = self.saved
+        shape, axis, positions = self.saved
         xp = xp_of(gradient)
         full = xp.zeros(shape, dtype=gradient.dtype)
-        grid = list(xp.ix_(*map(xp.arange, self.positions.shape)))
-        grid[self.axis] = self.positions
-        xp.add.at(full, tuple(grid), gradient)
-        return full
+        xp.add.at(full, along_axis(positions, axis), gradient)
+        return full, None
+
+
+def along_axis(positions: Array, axis: int) -> tuple[Array, ...]:
+    """Return, for positions along one axis, the index arrays of all axes.
+
+    Examples
+    --------
+    >>> x = np.array([[1, 2], [3, 4]])
+    >>> x[along_axis(np.array([[1], [0]]), 1)]
+    array([[2],
+           [3]])
+    """
+    xp = xp_of(positions)
+    grid = list(xp.ix_(*map(xp.arange, positions.shape)))
+    grid[axis] = positions
+    return tuple(grid)
 
 
 class Embedding(Function):

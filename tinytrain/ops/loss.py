@@ -1,4 +1,4 @@
-"""Losses that are one operation each."""
+"""The loss of a choice among classes, as one operation."""
 
 import numpy as np
 
@@ -48,8 +48,7 @@ class CrossEntropy(Function):
         extremes: tuple[int, ...] | None = None,
     ) -> None:
         check_reduction(reduction)
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"label_smoothing must lie in 0 to 1, got {label_smoothing}")
+        check_smoothing(label_smoothing)
         self.ignore_index, self.reduction = ignore_index, reduction
         self.label_smoothing = plain_number(label_smoothing)
         self.extremes = extremes  # what `extremes_of` said of the targets, if it is known
@@ -57,7 +56,7 @@ class CrossEntropy(Function):
     def forward(self, logits: Array, targets: Array) -> Array:
         """Compute each row's loss, and with it the slope that `backward` multiplies by."""
         xp_of(logits, targets)
-        self._check(logits, targets)
+        check_targets("cross_entropy", logits, targets)
         counted = targets != self.ignore_index
         check_range(targets, logits.shape[1], "target class", self.extremes, self.ignore_index)
         losses, slope = kernels_for(logits).cross_entropy(
@@ -82,14 +81,21 @@ class CrossEntropy(Function):
         per_row = xp_of(slope).where(counted, gradient, slope.dtype.type(0))  # (N,)
         return slope * per_row[:, None], None
 
-    @staticmethod
-    def _check(logits: Array, targets: Array) -> None:
-        if logits.ndim != 2 or targets.ndim != 1 or len(logits) != len(targets):
-            raise ValueError(
-                "cross_entropy expects logits (N, C) and targets (N,), got shapes "
-                f"{logits.shape} and {targets.shape}"
-            )
-        if not is_float(logits.dtype):
-            raise TypeError(f"cross_entropy needs floating-point logits, got {logits.dtype}")
-        if targets.dtype.kind not in "iu":
-            raise TypeError(f"cross_entropy needs integer class targets, got {targets.dtype}")
+
+def check_smoothing(label_smoothing: float) -> None:
+    """Raise where a label smoothing is not in 0 to 1."""
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must lie in 0 to 1, got {label_smoothing}")
+
+
+def check_targets(name: str, logits: Array, targets: Array) -> None:
+    """Raise where rows (N, C) and class targets (N,) do not fit."""
+    if logits.ndim != 2 or targets.ndim != 1 or len(logits) != len(targets):
+        raise ValueError(
+            f"{name} expects logits (N, C) and targets (N,), got shapes "
+            f"{logits.shape} and {targets.shape}"
+        )
+    if not is_float(logits.dtype):
+        raise TypeError(f"{name} needs floating-point logits, got {logits.dtype}")
+    if targets.dtype.kind not in "iu":
+        raise TypeError(f"{name} needs integer class targets, got {targets.dtype}")

@@ -27,7 +27,7 @@ class LayerNorm(Function):
         shape = self.normalized_shape
         if not shape or x.shape[-len(shape) :] != shape:
             raise ValueError(f"layer_norm over {shape} expects it at the end of shape {x.shape}")
-        _check_affine("layer_norm", x, shape, weight, bias)
+        check_affine("layer_norm", x, shape, weight, bias)
         xp_of(x, weight, bias)
         width = math.prod(shape)
         rows = x.reshape(-1, width)
@@ -69,7 +69,8 @@ class BatchNorm(Function):
     mean, variance : array (C,)
         After `forward`: the statistics that normalised.
     count : int
-        After `forward`: the number of values per channel.
+        After `forward`: the number of values per channel; 0 for an empty batch, whose mean and
+        variance are written as 0.
 
     References
     ----------
@@ -83,20 +84,21 @@ class BatchNorm(Function):
         """Normalise each channel."""
         if x.ndim < 2:
             raise ValueError(f"batch_norm expects shape (N, C) or (N, C, ...), got {x.shape}")
-        _check_affine("batch_norm", x, (x.shape[1],), weight, bias)
+        check_affine("batch_norm", x, (x.shape[1],), weight, bias)
         xp = xp_of(x, weight, bias)
         rows = _channels_last(x)  # (M, C)
         self.count = rows.shape[0]
         if self.statistics is None:
-            if self.count < 2:
+            if self.count == 1:
                 raise ValueError(
                     "batch_norm in training needs more than one value per channel, got input shape "
                     f"{x.shape}: use a larger batch, drop_last=True, or eval()"
                 )
             column_sums = kernels_for(x).column_sums
-            self.mean = column_sums(rows) / self.count
+            divisor = max(self.count, 1)  # an empty batch has sums of 0
+            self.mean = column_sums(rows) / divisor
             centered = rows - self.mean
-            self.variance = column_sums(centered * centered) / self.count
+            self.variance = column_sums(centered * centered) / divisor
         else:
             self.mean, self.variance = self.statistics
             centered = rows - self.mean
@@ -119,15 +121,25 @@ class BatchNorm(Function):
         if self.needs[0]:
             dx = g
             if self.statistics is None:
-                dx = g - (dbias + normalized * dweight) / self.count
+                dx = g - (dbias + normalized * dweight) / max(self.count, 1)
             dx = dx * (inverse_std if weight is None else inverse_std * weight)
             dx = _channels_second(dx, gradient.shape)
         return dx, dweight if self.needs[1] else None, dbias if self.needs[2] else None
 
 
-def _check_affine(
+def check_affine(
     name: str, x: Array, shape: tuple[int, ...], weight: Array | None, bias: Array | None
 ) -> None:
+    """Hold weight and bias, where there are any, against the input's dtype and a shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_affine("layer_norm", np.ones((2, 3)), (3,), np.ones(2), None)
+    Traceback (most recent call last):
+        ...
+    ValueError: layer_norm: weight has shape (2,), expected (3,)
+    """
     if not is_float(x.dtype):
         raise TypeError(f"{name} needs a floating-point input, got {x.dtype}")
     for label, array in (("weight", weight), ("bias", bias)):

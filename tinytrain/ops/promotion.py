@@ -35,6 +35,20 @@ def as_float(x: Array) -> Array:
     return x if is_float(x.dtype) else x.astype(DEFAULT_FLOAT)
 
 
+def check_float(name: str, x: Array) -> None:
+    """Raise where an operation of that name is given integers or booleans.
+
+    Examples
+    --------
+    >>> check_float("silu", np.arange(3))
+    Traceback (most recent call last):
+        ...
+    TypeError: silu needs a floating-point tensor, got int64
+    """
+    if not is_float(x.dtype):
+        raise TypeError(f"{name} needs a floating-point tensor, got {x.dtype}")
+
+
 def plain_number(value: Any) -> Any:
     """Turn a NumPy number into a Python number; leave other values alone.
 
@@ -76,7 +90,7 @@ def promote(x: Operand, y: Operand) -> tuple[Operand, Operand]:
     Raises
     ------
     TypeError
-        An operand is None.
+        An operand is None, or both are numbers.
     RuntimeError
         The arrays live on different devices.
     ValueError
@@ -92,6 +106,8 @@ def promote(x: Operand, y: Operand) -> tuple[Operand, Operand]:
         return x, y  # nothing to do, as nearly always
     if x is None or y is None:
         raise TypeError("an operand is None")
+    if isinstance(x, NUMBERS) and isinstance(y, NUMBERS):
+        raise TypeError(f"one of two operands must be a tensor, got the numbers {x!r} and {y!r}")
     if isinstance(x, NUMBERS):
         y, x = promote(y, x)
         return x, y

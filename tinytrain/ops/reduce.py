@@ -150,6 +150,25 @@ class Var(Reduction):
         return self.restore(gradient) * centered * factor
 
 
+class Std(Var):
+    """z = sqrt(var x);  dL/dx = g (x - mean) / (z (n - correction)), and 0 where z = 0."""
+
+    def forward(self, x: Array) -> Array:
+        """Take the root of the variance."""
+        variance = super().forward(x)
+        z = as_array(xp_of(x).sqrt(variance))
+        self.save(*self.saved, z)
+        return z
+
+    def backward(self, gradient: Array) -> Array:
+        """Multiply the distances from the mean."""
+        centered, z = self.saved
+        xp, zero = xp_of(z), z.dtype.type(0)
+        flat = z == 0
+        scale = xp.where(flat, zero, as_array(gradient) / xp.where(flat, z.dtype.type(1), z))
+        return self.restore(scale) * centered * (1 / self.divisor if self.divisor else math.nan)
+
+
 class Amax(Reduction):
     """z = largest x over the axes; the gradient is shared evenly by all that are largest."""
 

@@ -92,7 +92,7 @@ class MaskedFill(Function):
         """Replace."""
         if mask.dtype != np.bool_:
             raise TypeError(f"masked_fill expects a boolean mask, got {mask.dtype}")
-        if not is_float(x.dtype) and x.dtype.type(self.value) != self.value:
+        if x.dtype.kind in "iu" and x.dtype.type(self.value) != self.value:
             raise TypeError(f"masked_fill: {self.value!r} is no value of {x.dtype}")
         check_broadcast(x.shape, mask.shape)
         self.save(mask)
