@@ -16,6 +16,7 @@ NAMESPACES = (
     "tinytrain.nn.init",
     "tinytrain.nn",
     "tinytrain.optim",
+    "tinytrain.optim.lr_scheduler",
     "tinytrain.data",
     "tinytrain.train",
     "tinytrain.models",
@@ -64,7 +65,7 @@ def offered(module: ModuleType) -> list[str]:
     --------
     >>> import tinytrain.testing
     >>> offered(tinytrain.testing)
-    ['GradcheckError', 'gradcheck']
+    ['CheckError', 'GradcheckError', 'check_layer', 'check_op', ...]
     """
     names = getattr(module, "__all__", None) or defined(module)
     return [name for name in names if _is_documented(getattr(module, name))]

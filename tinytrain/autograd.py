@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import wraps
 from types import TracebackType
-from typing import Any, ClassVar, ParamSpec, TypeAlias, TypeVar
+from typing import Any, ClassVar, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from tinytrain.backend import REMEDY, Array, as_array, device_of, xp_of
 
@@ -135,7 +135,10 @@ class Function:
                 raise RuntimeError(problem) from error
             error.add_note(f"in operation {self.name}({', '.join(map(describe, inputs))})")
             raise
-        return as_array(output)
+        output = as_array(output)
+        if _mode.watcher is not None:
+            _mode.watcher.after_forward(self, inputs, output)
+        return output
 
     def _devices_differ(self, inputs: Sequence[Any]) -> str | None:
         """Say so if the arrays live on different devices. Asked once something went wrong: mixed
@@ -324,11 +327,17 @@ def _run(node: Function, gradient: Array | None) -> list[Array | None]:
         return [None] * len(node.inputs)
     if node.retained is not None:
         node.retained.add(gradient)
+    watcher = _mode.watcher
+    if watcher is not None:
+        watcher.before_backward(node, gradient)
     try:
-        return node.input_gradients(gradient)
+        results = node.input_gradients(gradient)
     except Exception as error:
         error.add_note(f"in the backward of {node.name}, gradient {describe(gradient)}")
         raise
+    if watcher is not None:
+        watcher.after_backward(node, results)
+    return results
 
 
 def _accumulate(
@@ -345,13 +354,33 @@ def _accumulate(
         summed.add(node)
 
 
-class _GradientMode(threading.local):
-    """Whether operations record nodes; every thread has its own switch."""
+class Watcher(Protocol):
+    """Who looks on while operations run: see `tinytrain.anomaly`."""
+
+    def after_forward(self, node: Function, inputs: Sequence[Any], output: Array) -> None:
+        """Look at what an operation computed."""
+
+    def before_backward(self, node: Function, gradient: Array) -> None:
+        """Look at the gradient that reached a node, and at what the node saved."""
+
+    def after_backward(self, node: Function, results: Sequence[Array | None]) -> None:
+        """Look at the gradients of a node's inputs."""
+
+
+class _Mode(threading.local):
+    """Whether operations record nodes, and who looks on; every thread has its own."""
 
     enabled = True
+    watcher: Watcher | None = None
 
 
-_mode = _GradientMode()
+_mode = _Mode()
+
+
+def set_watcher(watcher: Watcher | None) -> Watcher | None:
+    """Let a watcher look on in this thread, or nobody; return the one before."""
+    before, _mode.watcher = _mode.watcher, watcher
+    return before
 
 
 def is_grad_enabled() -> bool:

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from device_helpers import host
 
 import tinytrain as tt
 from tinytrain.autograd import Function
+from tinytrain.testing import passes
+from tinytrain.testing.passes import leaves, upstream_of
+
+__all__ = ["SAME", "Sample", "about", "assert_same", "coin", "integers", "narrowed", "normal"]
+__all__ += ["positive", "run", "sample", "tensors_of", "upstream_of"]
 
 _random = np.random.default_rng(20)
 
@@ -33,6 +37,11 @@ class Sample:
     def is_sensitive(self):
         """Whether rounding the input to float32 changes the result."""
         return "large" in self.label or "far" in self.label
+
+    @property
+    def call(self):
+        """The function of tensors alone, as the checks of `tinytrain.testing` want it."""
+        return lambda *tensors: self.function(tt, *tensors)
 
     def __str__(self):
         return f"{self.operation.__name__}-{self.label}"
@@ -73,20 +82,8 @@ def narrowed(arrays):
 
 
 def tensors_of(sample, arrays=None):
-    """Make tensors of the sample's arrays, or of other ones; those of floats require gradients.
-
-    Arrays of the host come to the chosen device (the CPU takes them as they are), arrays of a
-    device stay where they are.
-    """
-    arrays = sample.arrays if arrays is None else arrays
-    made = [tt.from_numpy(a) if isinstance(a, np.ndarray) else tt.Tensor(a) for a in arrays]
-    return [t.requires_grad_(t.dtype.kind == "f") for t in made]
-
-
-def upstream_of(output):
-    """A gradient for an output, where the output is, without symmetry."""
-    values = np.linspace(-1, 2, output.numel(), dtype=output.dtype).reshape(output.shape)
-    return tt.from_numpy(values).to(output.device)
+    """Make tensors of the sample's arrays, or of other ones; those of floats require gradients."""
+    return leaves(sample.arrays if arrays is None else arrays)
 
 
 @contextmanager
@@ -100,20 +97,11 @@ def about(sample):
 
 
 def run(sample, arrays=None):
-    """Return the output and the gradients of one forward and backward pass, in host memory."""
-    tensors = tensors_of(sample, arrays)
-    output = sample.function(tt, *tensors)
-    if not output.requires_grad:
-        return host(output), []
-    output.backward(upstream_of(output))
-    return host(output), [host(t.grad) for t in tensors if t.requires_grad]
+    """Return the outputs and the gradients of one forward and backward pass, in host memory."""
+    return passes.run(sample.call, sample.arrays if arrays is None else arrays)
 
 
 def assert_same(one, other, rtol=1e-12, atol=1e-12):
     """Compare two results of `run`, dtypes too."""
-    (output, gradients), (expected, expected_gradients) = one, other
-    assert output.dtype == expected.dtype
-    np.testing.assert_allclose(output, expected, rtol=rtol, atol=atol)
-    for gradient, wanted in zip(gradients, expected_gradients, strict=True):
-        assert gradient.dtype == wanted.dtype
-        np.testing.assert_allclose(gradient, wanted, rtol=rtol, atol=atol)
+    assert one.gradients.keys() == other.gradients.keys()
+    passes.compare(one, other, "they must be the same", rtol, atol)

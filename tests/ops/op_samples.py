@@ -1,6 +1,10 @@
 """The whole table of sample inputs."""
 
+from op_samples_activations import ACTIVATIONS
+from op_samples_convolution import CONVOLUTIONS
 from op_samples_elementary import ELEMENTARY
 from op_samples_layers import LAYERS
+from op_samples_losses import LOSSES_AND_NORMS
+from op_samples_tensor import TENSOR
 
-SAMPLES = [*ELEMENTARY, *LAYERS]
+SAMPLES = [*CONVOLUTIONS, *ELEMENTARY, *LAYERS, *TENSOR, *ACTIVATIONS, *LOSSES_AND_NORMS]

@@ -56,6 +56,11 @@ ARGUMENTS = {
     "ScaledDotProductAttention-segments": MASKED_BY_SEGMENTS,
     "ScaledDotProductAttention-causal_segments": MASKED_BY_SEGMENTS,
 }
+ARGUMENTS |= {
+    str(s): ["float32 (4, 3)", "int64 (4,)", "float32 (3,)"]
+    for s in SAMPLES
+    if str(s).startswith("NegativeLogLikelihood-weighted")
+}
 """Of functions that reshape what they are given, or convert it, before the operation runs."""
 
 

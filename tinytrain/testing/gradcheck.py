@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from tinytrain.autograd import enable_grad, no_grad
 from tinytrain.backend import Array, to_host, xp_of
 from tinytrain.tensor import Tensor
+from tinytrain.testing.errors import CheckError
 
 Host = NDArray[np.float64]
 
 
-class GradcheckError(AssertionError):
+class GradcheckError(CheckError):
     """What `gradcheck` raises where it objects: a gradient, or the way it came about, is wrong."""
 
 

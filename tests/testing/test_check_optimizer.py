@@ -1,0 +1,169 @@
+"""`check_optimizer`: right optimizers pass, and every planted fault is named in words."""
+
+import re
+
+import numpy as np
+import pytest
+
+import tinytrain as tt
+from tinytrain.optim.optimizer import Optimizer
+from tinytrain.testing.check_optimizer import check_optimizer
+from tinytrain.testing.errors import CheckError
+
+
+class Momentum(Optimizer):
+    """b <- 0.5 b + g; p <- p - lr b. Each class below differs from it in one place."""
+
+    state_names = ("buffer",)
+
+    def __init__(self, params, lr=0.05):
+        super().__init__(params, {"lr": lr, "weight_decay": 0.0})
+
+    def update(self, parameter, gradient, state, settings, step):
+        buffer = state["buffer"]
+        buffer *= 0.5
+        buffer += gradient
+        parameter -= float(settings["lr"]) * buffer
+
+
+def by_formula(parameter, gradient, keep, step):
+    keep["buffer"] = 0.5 * keep.get("buffer", 0.0) + gradient
+    return parameter - 0.05 * keep["buffer"]
+
+
+EVERYTHING = [
+    "descent",
+    "one by one",
+    "simple loop",
+    "no gradient",
+    "zero_grad",
+    "state",
+    "settings",
+    "given twice",
+    "float32",
+    "mock GPU",
+]
+
+
+def test_right_optimizer_passes_every_check():
+    assert check_optimizer(Momentum, simple=by_formula) == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: tt.optim.SGD(p, lr=0.1),
+        lambda p: tt.optim.SGD(p, lr=0.02, momentum=0.9, nesterov=True, weight_decay=0.1),
+        lambda p: tt.optim.AdamW(p, lr=0.05),
+    ],
+)
+def test_optimizers_of_tinytrain_pass(make):
+    assert "state" in check_optimizer(make)
+
+
+class Climbs(Momentum):
+    def update(self, parameter, gradient, state, settings, step):
+        parameter += float(settings["lr"]) * gradient
+
+
+class Mixes(Momentum):
+    def update(self, parameter, gradient, state, settings, step):
+        super().update(parameter, gradient / (1 + len(parameter)), state, settings, step)
+
+
+class MovesAll(Momentum):
+    def step(self):
+        super().step()
+        for flat_groups in self._flat_groups:
+            for group in flat_groups:
+                group.flat.data *= 0.999
+
+
+class AgesAll(Momentum):
+    def step(self):
+        super().step()
+        for flat_groups in self._flat_groups:
+            for group in flat_groups:
+                group.state_array("buffer")[...] += 0.01
+
+
+class KeepsGradients(Momentum):
+    def zero_grad(self, set_to_none=True):
+        super().zero_grad(set_to_none=False)
+
+
+class HiddenState(Momentum):
+    def __init__(self, params):
+        super().__init__(params)
+        self.rate = 1.0
+
+    def step(self):
+        super().step()
+        self.rate *= 0.9
+
+    def update(self, parameter, gradient, state, settings, step):
+        super().update(parameter, gradient * self.rate, state, settings, step)
+
+
+class SharesItsState(Momentum):
+    def state_dict(self):
+        state = super().state_dict()
+        for number, (group, position) in enumerate(self._located()):
+            piece = group.flat.piece(group.state["buffer"], position)
+            state["state"][number]["buffer"] = piece
+        return state
+
+
+class RemembersItsRate(Momentum):
+    def __init__(self, params):
+        super().__init__(params)
+        self.rate = 0.05
+
+    def update(self, parameter, gradient, state, settings, step):
+        parameter -= self.rate * gradient
+
+
+class TakesTwice(Momentum):
+    def __init__(self, params):
+        super().__init__(list({id(p): p for p in params}.values()))
+
+
+class LosesDigits(Momentum):
+    def update(self, parameter, gradient, state, settings, step):
+        if parameter.dtype == np.float32:
+            gradient = gradient * 1.1
+        super().update(parameter, gradient, state, settings, step)
+
+
+class NumpyCall(Momentum):
+    def update(self, parameter, gradient, state, settings, step):
+        super().update(parameter, np.multiply(gradient, 1.0), state, settings, step)
+
+
+FAULTS = [
+    (Climbs, {}, r"descent: after 100 steps .*the sign of the update"),
+    (Mixes, {"fraction": 1.0}, r"one by one: parameter 0, element .*must not mix them"),
+    (Momentum, {"simple": lambda p, g, keep, step: p - 0.05 * g}, r"simple loop: .*after step 2"),
+    (MovesAll, {}, r"no gradient: parameter 1, .*it had no gradient, so it must stay"),
+    (AgesAll, {}, r"no gradient: parameter 1, .*its state must not move either"),
+    (KeepsGradients, {}, r"zero_grad: parameter 0 has a gradient after zero_grad"),
+    (HiddenState, {"fraction": 1.0}, r"no gradient|state: parameter 0, .*bit for bit"),
+    (SharesItsState, {}, r"state: state_dict\(\) changed with further steps; return copies"),
+    (RemembersItsRate, {}, r"settings: parameter 0, .*read settings in every update"),
+    (TakesTwice, {}, r"given twice: a parameter that was given twice was taken"),
+    (LosesDigits, {}, r"float32: parameter 0"),
+    (NumpyCall, {}, r"mock GPU: it raised TypeError: .*xp_of\(parameter\)"),
+]
+
+
+@pytest.mark.parametrize(("make", "settings", "words"), FAULTS)
+def test_planted_fault_is_named(make, settings, words):
+    with pytest.raises(CheckError) as caught:
+        check_optimizer(make, **settings)
+    assert re.search(words, str(caught.value)), str(caught.value)
+    assert str(caught.value).startswith(make.__name__)
+    assert tt.get_device() == "cpu"
+
+
+def test_every_check_can_object():
+    assert {words.split(":")[0].split("|")[0] for _, _, words in FAULTS} == set(EVERYTHING)

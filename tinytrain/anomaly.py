@@ -1,0 +1,278 @@
+"""Anomaly mode: the first NaN or Inf is an error that says which operation made it, and where.
+
+And so is a change of an array that a pending backward needs, which would give a wrong gradient. The
+mode is for looking for a fault: it reads every array, which waits for a GPU, and walks the call
+stack at every operation. Outside of it nothing is looked at.
+"""
+
+import linecache
+import math
+import os
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from tinytrain.autograd import Function, Watcher, describe, set_watcher
+from tinytrain.backend import Array, is_array, to_host
+
+PACKAGE = f"{Path(__file__).parent}{os.sep}"
+
+
+class AnomalyError(RuntimeError):
+    """What `detect_anomaly` raises: a NaN or an Inf appeared, or a saved array was changed."""
+
+
+class Origin(NamedTuple):
+    """Where an operation was called.
+
+    Attributes
+    ----------
+    layer : str
+        The dotted name of the layer in the outermost one; empty outside of layers.
+    line : str
+        File, line number and text of the innermost line outside of this package.
+    """
+
+    layer: str
+    line: str
+
+
+class detect_anomaly:
+    """Raise where a NaN or an Inf appears, or a saved array changes, in a ``with`` block.
+
+    For the calling thread. To learn the line of a fault in `backward`, run the forward pass inside
+    the block too.
+
+    - A NaN raises wherever it appears, forward or backward.
+    - An Inf raises where the operation made it: none of its inputs and settings was infinite. So
+      the -inf of a mask is let through, and log(0), 1/0 and an overflow are not.
+    - Of gradients every Inf raises.
+    - An array that an operation saved for backward must be the same when backward comes: a write
+      through `.data`, or an optimizer's step in between, is an error.
+
+    Raises
+    ------
+    AnomalyError
+        The message has the operation, the layer's path, forward or backward, and the source line.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> x = tt.tensor([0.0, 1.0], requires_grad=True)
+    >>> with np.errstate(divide="ignore"), detect_anomaly():
+    ...     y = x.log()
+    Traceback (most recent call last):
+        ...
+    tinytrain.anomaly.AnomalyError: the forward of Log made -inf (element (0,); 1 of 2
+    elements are not finite); inputs: float32 (2,) on cpu with values from 0.0 to 1.0
+      at <doctest ...>, line 2: y = x.log()
+    """
+
+    def __init__(self) -> None:
+        self._before: list[Watcher | None] = []  # a stack: blocks may be nested
+
+    def __enter__(self) -> None:
+        self._before.append(set_watcher(AnomalyWatcher()))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        set_watcher(self._before.pop())
+
+
+class AnomalyWatcher:
+    """Looks at every array that operations make, and remembers what they saved."""
+
+    def __init__(self) -> None:
+        self.origins: WeakKeyDictionary[Function, Origin] = WeakKeyDictionary()
+        self.sums: WeakKeyDictionary[Function, list[int]] = WeakKeyDictionary()
+
+    def after_forward(self, node: Function, inputs: Sequence[Any], output: Array) -> None:
+        """Look at what an operation computed, and take down what it saved."""
+        origin = find_origin(sys._getframe(2))
+        found = bad_value(output)
+        if found is not None and (
+            math.isnan(found.value) or not has_infinity([*inputs, *_numbers(node)])
+        ):
+            given = ", ".join(map(_described_with_range, inputs))
+            raise AnomalyError(
+                f"the forward of {node.name} made {found}; inputs: {given}{_at(origin)}"
+            )
+        if True in node.needs:
+            self.origins[node] = origin
+            self.sums[node] = [checksum(array) for array in arrays_in(_kept(node))]
+
+    def before_backward(self, node: Function, gradient: Array) -> None:
+        """Look at the gradient that reached a node, and at what the node saved."""
+        found = bad_value(gradient)
+        if found is not None:
+            raise AnomalyError(
+                f"the gradient that reached the backward of {node.name} is {found}: it was given "
+                f"to backward so, or summing overflowed{self._at(node)}"
+            )
+        kept = list(arrays_in(_kept(node)))
+        for before, array in zip(self.sums.get(node, []), kept, strict=False):
+            if checksum(array) != before:
+                raise AnomalyError(
+                    f"{node.name} saved an array {describe(array)} for its backward, and the array "
+                    "was changed before backward came (by a write to .data, or an optimizer's "
+                    f"step): the gradient would be wrong; call backward first{self._at(node)}"
+                )
+
+    def after_backward(self, node: Function, results: Sequence[Array | None]) -> None:
+        """Look at the gradients of a node's inputs."""
+        for position, result in enumerate(results):
+            found = None if result is None else bad_value(result)
+            if found is not None:
+                raise AnomalyError(
+                    f"the backward of {node.name} made {found} in the gradient of input "
+                    f"{position}{self._at(node)}"
+                )
+
+    def _at(self, node: Function) -> str:
+        origin = self.origins.get(node)
+        if origin is None:
+            return "\n  (run the forward pass under detect_anomaly too, to learn where)"
+        return _at(origin, "called ")
+
+
+class BadValue(NamedTuple):
+    """The first value of an array that is not finite.
+
+    Examples
+    --------
+    >>> print(BadValue(float("nan"), (1, 0), 3, 4))
+    nan (element (1, 0); 3 of 4 elements are not finite)
+    """
+
+    value: float
+    element: tuple[int, ...]
+    bad: int
+    size: int
+
+    def __str__(self) -> str:
+        many = f"{self.bad} of {self.size} elements are not finite"
+        return f"{self.value} (element {self.element}; {many})"
+
+
+def bad_value(array: Array) -> BadValue | None:
+    """Return the first NaN of an array, or else the first infinity, or None.
+
+    Examples
+    --------
+    >>> bad_value(np.array([1.0, np.inf, np.nan]))
+    BadValue(value=nan, element=(2,), bad=2, size=3)
+    >>> bad_value(np.arange(3)) is None
+    True
+    """
+    if not is_array(array) or array.dtype.kind != "f":
+        return None
+    host = to_host(array)
+    bad = ~np.isfinite(host)
+    if not bad.any():
+        return None
+    worst = np.isnan(host) if np.isnan(host).any() else bad
+    first = np.unravel_index(int(np.argmax(worst)), host.shape)
+    index = tuple(int(i) for i in first)
+    return BadValue(float(host[index]), index, int(bad.sum()), host.size)
+
+
+def has_infinity(values: Sequence[Any]) -> bool:
+    """Whether a number, or an element of an array, among the values is infinite.
+
+    Examples
+    --------
+    >>> has_infinity([1.0, np.array([0.0, -np.inf])]), has_infinity([2.0, "inf"])
+    (True, False)
+    """
+    if any(isinstance(value, float) and math.isinf(value) for value in values):
+        return True
+    floats = (array for array in arrays_in(values) if array.dtype.kind == "f")
+    return any(bool(np.isinf(to_host(array)).any()) for array in floats)
+
+
+def arrays_in(value: Any) -> Iterator[Array]:
+    """Yield the arrays in a value, also in tuples, lists and dictionaries.
+
+    Examples
+    --------
+    >>> len(list(arrays_in([np.ones(2), (np.ones(3), "x"), {"a": np.ones(1)}])))
+    3
+    """
+    if is_array(value):
+        yield value
+    elif isinstance(value, dict):
+        yield from arrays_in(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from arrays_in(item)
+
+
+def checksum(array: Array) -> int:
+    """Return a checksum of an array's values.
+
+    Examples
+    --------
+    >>> checksum(np.ones(3)) == checksum(np.ones(6)[::2])
+    True
+    """
+    return zlib.crc32(np.ascontiguousarray(to_host(array)).view(np.uint8).data)
+
+
+def _kept(node: Function) -> list[Any]:
+    """List what a node keeps for backward: `saved`, and whatever it set as attributes."""
+    return [value for name, value in vars(node).items() if name not in ("edges", "inputs")]
+
+
+def _numbers(node: Function) -> list[float]:
+    """List the settings of an operation that are numbers, such as what masked places are set to."""
+    return [value for value in vars(node).values() if isinstance(value, float)]
+
+
+def _described_with_range(value: Any) -> str:
+    if not is_array(value) or value.dtype.kind != "f" or not value.size:
+        return describe(value)
+    host = to_host(value)
+    return f"{describe(value)} with values from {host.min()} to {host.max()}"
+
+
+# ---------------------------------------------------------------- where
+
+
+def find_origin(frame: FrameType | None) -> Origin:
+    """Find the innermost line outside of this package, and the layer in which it is called."""
+    line = ""
+    layers: list[Any] = []  # from the inside out
+    while frame is not None:
+        file = frame.f_code.co_filename
+        owner = frame.f_locals.get("self")
+        if frame.f_code.co_name == "__call__" and hasattr(owner, "named_modules"):
+            layers.append(owner)
+        if not line and not file.startswith(PACKAGE):
+            text = linecache.getline(file, frame.f_lineno).strip()
+            line = f"{file}, line {frame.f_lineno}" + (f": {text}" if text else "")
+        frame = frame.f_back
+    return Origin(_path(layers), line)
+
+
+def _path(layers: Sequence[Any]) -> str:
+    """Name the innermost layer as the outermost one does: ``blocks.1.feed_forward.0``."""
+    if not layers:
+        return ""
+    inner, outer = layers[0], layers[-1]
+    names = (name for name, module in outer.named_modules() if module is inner)
+    return next(names, "") or type(inner).__name__
+
+
+def _at(origin: Origin, how: str = "") -> str:
+    layer = f"\n  in layer {origin.layer}" if origin.layer else ""
+    return f"{layer}\n  {how}at {origin.line}"
