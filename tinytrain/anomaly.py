@@ -31,7 +31,7 @@ class AnomalyError(RuntimeError):
 class Origin(NamedTuple):
     """Where an operation was called.
 
-    Attributes
+    Parameters
     ----------
     layer : str
         The dotted name of the layer in the outermost one; empty outside of layers.

@@ -43,6 +43,10 @@ LAYERS = ELEMENTWISE | {
     "GroupNorm": (lambda: nn.GroupNorm(1, 3), IMAGES),
     "InstanceNorm1d": (lambda: nn.InstanceNorm1d(4), SIGNALS[:, :, :4].copy()),
     "InstanceNorm2d": (lambda: nn.InstanceNorm2d(3, affine=True), IMAGES),
+    "GRU": (lambda: FirstOutput(nn.GRU(4, 2, bidirectional=True)), SEQUENCES),
+    "GRUCell": (lambda: nn.GRUCell(4, 4), ROWS),
+    "LSTM": (lambda: FirstOutput(nn.LSTM(4, 4, 2, dropout=0.1)), SEQUENCES),
+    "LSTMCell": (lambda: FirstOutput(nn.LSTMCell(4, 4)), ROWS),
     "LayerNorm": (lambda: nn.LayerNorm(4), ROWS),
     "Linear": (lambda: nn.Linear(4, 4), ROWS),
     "LogSoftmax": (lambda: nn.LogSoftmax(-1), ROWS),
@@ -52,6 +56,13 @@ LAYERS = ELEMENTWISE | {
     "RMSNorm": (lambda: nn.RMSNorm(4), ROWS),
     "Softmax": (lambda: nn.Softmax(-1), ROWS),
     "Unflatten": (lambda: nn.Unflatten(0, (2, 3)), ROWS),
+    "RNN": (lambda: FirstOutput(nn.RNN(4, 4, batch_first=True)), SEQUENCES),
+    "RNNCell": (lambda: nn.RNNCell(4, 4), ROWS),
+    "TransformerEncoder": (
+        lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8), 2),
+        SEQUENCES,
+    ),
+    "TransformerEncoderLayer": (lambda: nn.TransformerEncoderLayer(4, 2, 8), SEQUENCES),
 }
 LOSSES = {
     "BCELoss": (lambda: nn.Sequential(nn.Sigmoid()), nn.BCELoss, SHARES),
@@ -74,6 +85,16 @@ OPTIMIZERS = {
     "SGD": lambda parameters: tt.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=0.01),
 }
 SOME_OPTIMIZERS = ("AdamW", "SGD")
+
+
+class FirstOutput(nn.Module):
+    """A layer that returns states beside its output, which are left out."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x)[0]
 
 
 class SelfAttention(nn.Module):

@@ -23,6 +23,7 @@ from tinytrain.nn.flatten import Flatten, Unflatten
 from tinytrain.nn.group_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d
 from tinytrain.nn.linear import Embedding, Identity, Linear
 from tinytrain.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, KLDivLoss, NLLLoss
+from tinytrain.nn.lstm import LSTM
 from tinytrain.nn.module import Module, Parameter
 from tinytrain.nn.multihead import MultiheadAttention
 from tinytrain.nn.norm import LayerNorm, RMSNorm
@@ -34,12 +35,18 @@ from tinytrain.nn.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from tinytrain.nn.recurrent import GRU, RNN
+from tinytrain.nn.recurrent_cell import GRUCell, LSTMCell, RNNCell
 from tinytrain.nn.regression_loss import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
 from tinytrain.nn.softmax import LogSoftmax, Softmax
+from tinytrain.nn.transformer import TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AvgPool1d",
@@ -57,6 +64,7 @@ __all__ = [
     "Dropout2d",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GroupNorm",
     "Hardtanh",
     "HuberLoss",
@@ -65,6 +73,7 @@ __all__ = [
     "InstanceNorm2d",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -79,6 +88,7 @@ __all__ = [
     "NLLLoss",
     "Parameter",
     "RMSNorm",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "Sequential",
@@ -88,6 +98,8 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "functional",
     "init",

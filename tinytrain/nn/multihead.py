@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +87,8 @@ class MultiheadAttention(Module):
         Parameters
         ----------
         query, key, value : Tensor (T, B, E), (S, B, E), (S, B, E)
-            With the first two axes exchanged where `batch_first` is set.
+            With the first two axes exchanged where `batch_first` is set. Without a batch axis in
+            all three, masks and results have none either.
         key_padding_mask : Tensor (B, S), optional
             Boolean (True: a key to ignore) or added to the scores.
         need_weights : bool
@@ -112,6 +114,9 @@ class MultiheadAttention(Module):
         ValueError, TypeError
             Shapes or dtypes do not fit.
         """
+        if query.ndim == key.ndim == value.ndim == 2:
+            settings = (need_weights, attn_mask, average_attn_weights, is_causal)
+            return self._attend_without_batch((query, key, value), key_padding_mask, *settings)
         self._check(query, key, value)
         if not self.batch_first:
             query, key, value = (x.transpose(0, 1) for x in (query, key, value))
@@ -132,10 +137,26 @@ class MultiheadAttention(Module):
             return output, None
         return output, weights.mean(1) if average_attn_weights else weights
 
+    def _attend_without_batch(
+        self, inputs: Sequence[Tensor], padding: Tensor | None, *settings: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attend within a batch of one: (T, E), (S, E), (S, E) and a mask (S,) of keys."""
+        if padding is not None:
+            keys = inputs[1].shape[:1]
+            if padding.shape != keys:
+                raise ValueError(
+                    f"MultiheadAttention: key_padding_mask must be {keys}, got {padding.shape}"
+                )
+            padding = padding.unsqueeze(0)
+        axis = 0 if self.batch_first else 1
+        query, key, value = (x.unsqueeze(axis) for x in inputs)
+        output, weights = self.forward(query, key, value, padding, *settings)
+        return output.squeeze(axis), None if weights is None else weights.squeeze(0)
+
     def _check(self, query: Tensor, key: Tensor, value: Tensor) -> None:
         shapes = f"query {query.shape}, key {key.shape}, value {value.shape}"
         if query.ndim != 3 or key.ndim != 3 or value.ndim != 3:
-            raise ValueError(f"MultiheadAttention expects three axes each, got {shapes}")
+            raise ValueError(f"MultiheadAttention expects two or three axes each, got {shapes}")
         batch_axis = 0 if self.batch_first else 1
         same_batch = query.shape[batch_axis] == key.shape[batch_axis]
         if key.shape[:2] != value.shape[:2] or not same_batch:

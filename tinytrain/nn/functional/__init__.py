@@ -53,6 +53,14 @@ from tinytrain.nn.functional.probability_loss import (
     binary_cross_entropy_with_logits_simple,
     kl_div,
 )
+from tinytrain.nn.functional.recurrent import (
+    gru_recurrence,
+    gru_recurrence_simple,
+    lstm_recurrence,
+    lstm_recurrence_simple,
+    rnn_recurrence,
+    rnn_recurrence_simple,
+)
 from tinytrain.nn.functional.regression_loss import (
     huber_loss,
     l1_loss,
@@ -87,6 +95,8 @@ __all__ = [
     "gelu",
     "gelu_simple",
     "group_norm",
+    "gru_recurrence",
+    "gru_recurrence_simple",
     "hardtanh",
     "huber_loss",
     "instance_norm",
@@ -99,6 +109,8 @@ __all__ = [
     "linear_simple",
     "log_softmax",
     "logsigmoid",
+    "lstm_recurrence",
+    "lstm_recurrence_simple",
     "max_pool1d",
     "max_pool2d",
     "mse_loss",
@@ -112,6 +124,8 @@ __all__ = [
     "relu6",
     "rms_norm",
     "rms_norm_simple",
+    "rnn_recurrence",
+    "rnn_recurrence_simple",
     "scaled_dot_product_attention",
     "scaled_dot_product_attention_simple",
     "segment_mask",
