@@ -5,7 +5,18 @@ from tinytrain.nn.module import Module
 from tinytrain.tensor import Tensor
 
 
-class MSELoss(Module):
+class RegressionLoss(Module):
+    """A loss whose one setting is the reduction: "mean", "sum" or "none"."""
+
+    def __init__(self, *, reduction: str = "mean") -> None:
+        self.reduction = reduction
+
+    def extra_repr(self) -> str:
+        """Show the settings."""
+        return f"reduction={self.reduction!r}"
+
+
+class MSELoss(RegressionLoss):
     """The mean squared difference; see `functional.mse_loss`.
 
     Input and target of one shape (...) to a loss (), or, with reduction "none", (...).
@@ -21,23 +32,12 @@ class MSELoss(Module):
     1.0
     """
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        self.reduction = reduction
-
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Compare input with target."""
-        return F.mse_loss(
-            input,
-            target,
-            reduction=self.reduction,
-        )
-
-    def extra_repr(self) -> str:
-        """Show the settings."""
-        return f"reduction={self.reduction!r}"
+        return F.mse_loss(input, target, reduction=self.reduction)
 
 
-class L1Loss(Module):
+class L1Loss(RegressionLoss):
     """The mean distance; see `functional.l1_loss`.
 
     Input and target of one shape (...) to a loss (), or, with reduction "none", (...).
@@ -53,23 +53,12 @@ class L1Loss(Module):
     1.0
     """
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        self.reduction = reduction
-
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Compare input with target."""
-        return F.l1_loss(
-            input,
-            target,
-            reduction=self.reduction,
-        )
-
-    def extra_repr(self) -> str:
-        """Show the settings."""
-        return f"reduction={self.reduction!r}"
+        return F.l1_loss(input, target, reduction=self.reduction)
 
 
-class SmoothL1Loss(Module):
+class SmoothL1Loss(RegressionLoss):
     """The mean distance, rounded off near 0; see `functional.smooth_l1_loss`.
 
     Input and target of one shape (...) to a loss (), or, with reduction "none", (...).
@@ -88,7 +77,8 @@ class SmoothL1Loss(Module):
     """
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
-        self.reduction, self.beta = reduction, beta
+        super().__init__(reduction=reduction)
+        self.beta = beta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Compare input with target."""
@@ -101,10 +91,10 @@ class SmoothL1Loss(Module):
 
     def extra_repr(self) -> str:
         """Show the settings."""
-        return f"reduction={self.reduction!r}, beta={self.beta!r}"
+        return f"{super().extra_repr()}, beta={self.beta!r}"
 
 
-class HuberLoss(Module):
+class HuberLoss(RegressionLoss):
     """Quadratic near the target and linear far from it; see `functional.huber_loss`.
 
     Input and target of one shape (...) to a loss (), or, with reduction "none", (...).
@@ -123,7 +113,8 @@ class HuberLoss(Module):
     """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        self.reduction, self.delta = reduction, delta
+        super().__init__(reduction=reduction)
+        self.delta = delta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Compare input with target."""
@@ -136,4 +127,4 @@ class HuberLoss(Module):
 
     def extra_repr(self) -> str:
         """Show the settings."""
-        return f"reduction={self.reduction!r}, delta={self.delta!r}"
+        return f"{super().extra_repr()}, delta={self.delta!r}"

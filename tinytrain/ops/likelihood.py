@@ -6,11 +6,10 @@ from tinytrain.autograd import Function
 from tinytrain.backend import Array, xp_of
 from tinytrain.kernels import kernels_for
 from tinytrain.ops.index import check_range
-from tinytrain.ops.loss import check_reduction, check_smoothing, check_targets
-from tinytrain.ops.promotion import plain_number
+from tinytrain.ops.loss import ClassLoss, check_targets
 
 
-class NegativeLogLikelihood(Function):
+class NegativeLogLikelihood(ClassLoss):
     """The loss of class targets, given logarithms of probabilities and a weight per class.
 
     Per row, with l = log p, target y, weights w (all 1 for None), label smoothing s and C classes:
@@ -20,19 +19,6 @@ class NegativeLogLikelihood(Function):
     w[y] over the other rows. Shapes: l (N, C), targets (N,), weights (C,) or None; the loss is 0-d,
     or (N,) with reduction "none".
     """
-
-    def __init__(
-        self,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-        extremes: tuple[int, ...] | None = None,
-    ) -> None:
-        check_reduction(reduction)
-        check_smoothing(label_smoothing)
-        self.ignore_index, self.reduction = ignore_index, reduction
-        self.label_smoothing = plain_number(label_smoothing)
-        self.extremes = extremes  # what `extremes_of` said of the targets, if it is known
 
     def forward(self, logs: Array, targets: Array, weight: Array | None) -> Array:
         """Pick each row's logarithm at its target."""

@@ -25,19 +25,18 @@ def check_reduction(reduction: str) -> None:
         raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, not {reduction!r}")
 
 
-class CrossEntropy(Function):
-    """The negative log-likelihood of class targets under softmax(logits).
+class ClassLoss(Function):
+    """What losses of class targets share: their settings.
 
-    Per row, with p = softmax(logits), s the label smoothing and C classes:
-    loss = -(1 - s) log p[target] - s / C sum_c log p[c];
-    dL/dlogits = g (p - (1 - s) onehot(target) - s / C).
-    Rows whose target is `ignore_index` have loss 0 and gradient 0, and do not count in the mean.
-    Shapes: logits (N, C), targets (N,); the loss is 0-d, or (N,) with reduction "none".
-
-    References
+    Parameters
     ----------
-    C. Szegedy et al., "Rethinking the Inception Architecture", arXiv 1512.00567, section 7, for
-    label smoothing.
+    ignore_index : int
+        Rows with this target do not count.
+    reduction : {"mean", "sum", "none"}
+    label_smoothing : float
+        In 0 to 1.
+    extremes : tuple of int, optional
+        What `extremes_of` said of the targets, if it is known.
     """
 
     def __init__(
@@ -51,7 +50,23 @@ class CrossEntropy(Function):
         check_smoothing(label_smoothing)
         self.ignore_index, self.reduction = ignore_index, reduction
         self.label_smoothing = plain_number(label_smoothing)
-        self.extremes = extremes  # what `extremes_of` said of the targets, if it is known
+        self.extremes = extremes
+
+
+class CrossEntropy(ClassLoss):
+    """The negative log-likelihood of class targets under softmax(logits).
+
+    Per row, with p = softmax(logits), s the label smoothing and C classes:
+    loss = -(1 - s) log p[target] - s / C sum_c log p[c];
+    dL/dlogits = g (p - (1 - s) onehot(target) - s / C).
+    Rows whose target is `ignore_index` have loss 0 and gradient 0, and do not count in the mean.
+    Shapes: logits (N, C), targets (N,); the loss is 0-d, or (N,) with reduction "none".
+
+    References
+    ----------
+    C. Szegedy et al., "Rethinking the Inception Architecture", arXiv 1512.00567, section 7, for
+    label smoothing.
+    """
 
     def forward(self, logits: Array, targets: Array) -> Array:
         """Compute each row's loss, and with it the slope that `backward` multiplies by."""
