@@ -162,7 +162,7 @@ def test_empty_axes():
         (lambda x: x.norm("nuc"), ValueError, "'fro'"),
         (lambda x: x.long().norm(), TypeError, "floating-point"),
         (lambda x: x.div(2, rounding_mode="up"), ValueError, "'up'"),
-        (lambda x: x.bool().div(x.bool(), rounding_mode="floor"), TypeError, "not for bool"),
+        (lambda x: x.bool().div(x.bool(), rounding_mode="floor"), TypeError, "not for two bool"),
         (lambda x: x.mm(tt.ones(3)), ValueError, "2 and 2 axes"),
         (lambda x: x.mm(tt.ones(2, 2)), ValueError, "3 columns meet 2 rows"),
         (lambda x: tt.ones(2, 1, 1).bmm(tt.ones(1, 1, 1)), ValueError, "equal batches"),

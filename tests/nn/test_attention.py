@@ -231,7 +231,7 @@ def test_shapes_and_dtypes_that_do_not_fit():
     fail(ValueError, "three axes each, got query", lambda: layer(x[0], x, x))
     fail(ValueError, r"one batch size.*batch_first=False", lambda: layer(x, x[:, :1], x[:, :1]))
     fail(ValueError, "as many keys as values", lambda: layer(x, x, x[:2]))
-    fail(ValueError, "expects 4 features", lambda: layer(tt.zeros(3, 2, 5), x, x))
+    fail(ValueError, r"of widths \(4, 4, 4\), got", lambda: layer(tt.zeros(3, 2, 5), x, x))
     fail(TypeError, "input is float64", lambda: layer(x.double(), x, x))
     fail(TypeError, "input is int64", lambda: layer(x.long(), x, x))
     causal = nn.CausalSelfAttention(4, 2)

@@ -155,6 +155,8 @@ REDUCTIONS = [
     sample(Sum, "empty_axis", lambda _, x: x.sum(0), normal(0, 3)),
     sample(Sum, "names_of_numpy", lambda _, x: x.sum(axis=1, keepdims=True), normal(2, 3)),
     sample(Mean, "no_results", lambda _, x: x.mean(1), normal(0, 3)),
+    sample(Mean, "of_nothing", lambda _, x: x.mean(0), normal(0, 3)),
+    sample(Mean, "of_nothing_kept", lambda _, x: x.mean((0, 2), keepdim=True), normal(0, 3, 2)),
     sample(Var, "biased", lambda _, x: x.var(1, correction=0), normal(2, 3)),
     sample(Var, "numpy_number", lambda _, x: x.var(1, correction=np.float64(1)), normal(2, 3)),
     sample(Var, "constant", lambda _, x: x.var(1), np.ones((2, 3))),

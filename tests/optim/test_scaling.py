@@ -78,7 +78,22 @@ def test_numbers_that_make_no_sense(rule, arguments, message):
 
 
 def test_betas_have_an_end():
-    with pytest.raises(ValueError, match="a batch 11 times as large would need betas of -0"):
+    end = "11 times as large would need 1 - beta of 1.1 for beta 0.9.* grow less than 10 times"
+    with pytest.raises(ValueError, match=end):
         square_root_scaling(0.1, 10, 110)
-    with pytest.raises(ValueError, match="would need betas of"):
-        square_root_scaling(0.1, 2, 4, betas=(1.0, 0.9))
+    with pytest.raises(ValueError, match=r"1 - beta of 1 for beta 0\.75"):
+        square_root_scaling(0.1, 1, 4, betas=(0.9, 0.75))
+    assert square_root_scaling(0.1, 1, 4, betas=(0.8, 0.99)).betas == pytest.approx((0.2, 0.96))
+
+
+def test_the_same_batch_changes_nothing():
+    assert square_root_scaling(0.1, 3, 3, betas=(0.0, 0.9), eps=0.0) == (0.1, (0.0, 0.9), 0.0)
+
+
+@pytest.mark.parametrize("beta", [1.0, -0.1, math.nan])
+def test_betas_and_eps_in_their_ranges(beta):
+    for betas in [(beta, 0.9), (0.9, beta)]:
+        with pytest.raises(ValueError, match="betas must lie from 0 to below 1, got"):
+            square_root_scaling(0.1, 2, 4, betas=betas)
+    with pytest.raises(ValueError, match="eps must be 0 or above, got -1"):
+        square_root_scaling(0.1, 2, 4, eps=-1.0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinytrain.creation import zeros
-from tinytrain.functions import where
+from tinytrain.functions import cat, where
 from tinytrain.kernels.attention import causal_mask
 from tinytrain.nn import functional as F
 from tinytrain.nn import init
@@ -25,15 +25,29 @@ class MultiheadAttention(Module):
     Parameters
     ----------
     embed_dim : int
-        The width E of queries, keys, values and output.
+        The width E of queries and output.
     num_heads : int
         Divides E.
     dropout : float
         The probability of dropping an attention weight in training.
     bias : bool
         Whether the projections of queries, keys, values and output have biases.
+    add_bias_kv : bool
+        Whether a learnt key and value, ``bias_k`` and ``bias_v``, stand behind those of the input.
+    add_zero_attn : bool
+        Whether a key and a value of zeros stand behind all others: something to look at, with
+        score 0, where nothing else fits.
+    kdim, vdim : int, optional
+        The widths of keys and values; E if not given. Where one differs from E, there are three
+        weights (``q_proj_weight``, ``k_proj_weight``, ``v_proj_weight``) instead of the one that
+        holds them all (``in_proj_weight``).
     batch_first : bool
         Whether tensors are (B, T, E) rather than (T, B, E).
+
+    Raises
+    ------
+    ValueError
+        The heads do not divide the width, a width is not positive, or the probability is none.
 
     References
     ----------
@@ -55,21 +69,40 @@ class MultiheadAttention(Module):
         num_heads: int,
         dropout: float = 0.0,
         bias: bool = True,
-        *,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
+        kdim: int | None = None,
+        vdim: int | None = None,
         batch_first: bool = False,
     ) -> None:
         check_heads(embed_dim, num_heads)
         if not 0 <= dropout <= 1:
             raise ValueError(f"dropout probability must lie in 0 to 1, got {dropout}")
         self.embed_dim, self.num_heads = embed_dim, num_heads
+        self.kdim = embed_dim if kdim is None else kdim
+        self.vdim = embed_dim if vdim is None else vdim
+        if self.kdim < 1 or self.vdim < 1:
+            raise ValueError(f"kdim and vdim must be positive, got {self.kdim} and {self.vdim}")
         self.dropout, self.batch_first = dropout, batch_first
-        self.in_proj_weight = Parameter(zeros(3 * embed_dim, embed_dim))
-        bound = math.sqrt(6 / (4 * embed_dim))  # Glorot's, for a matrix (3 E, E)
-        init.uniform_(self.in_proj_weight, -bound, bound)
+        self.add_zero_attn = add_zero_attn
+        self._make_weights()
         self.in_proj_bias = Parameter(zeros(3 * embed_dim)) if bias else None
+        self.bias_k = _glorot_normal(1, 1, embed_dim) if add_bias_kv else None
+        self.bias_v = _glorot_normal(1, 1, embed_dim) if add_bias_kv else None
         self.out_proj = Linear(embed_dim, embed_dim, bias)
         if self.out_proj.bias is not None:
             init.constant_(self.out_proj.bias, 0.0)
+
+    def _make_weights(self) -> None:
+        """Make one weight of queries, keys and values where widths are equal, else three."""
+        width = self.embed_dim
+        self.in_proj_weight = self.q_proj_weight = self.k_proj_weight = self.v_proj_weight = None
+        if self.kdim == self.vdim == width:
+            self.in_proj_weight = _glorot_uniform(3 * width, width)
+        else:
+            self.q_proj_weight = _glorot_uniform(width, width)
+            self.k_proj_weight = _glorot_uniform(width, self.kdim)
+            self.v_proj_weight = _glorot_uniform(width, self.vdim)
 
     def forward(
         self,
@@ -86,7 +119,7 @@ class MultiheadAttention(Module):
 
         Parameters
         ----------
-        query, key, value : Tensor (T, B, E), (S, B, E), (S, B, E)
+        query, key, value : Tensor (T, B, E), (S, B, kdim), (S, B, vdim)
             With the first two axes exchanged where `batch_first` is set. Without a batch axis in
             all three, masks and results have none either.
         key_padding_mask : Tensor (B, S), optional
@@ -102,12 +135,15 @@ class MultiheadAttention(Module):
         is_causal : bool
             Hide keys s > t. It adds to the mask.
 
+        No mask covers what `add_bias_kv` and `add_zero_attn` add: every query may attend to it.
+
         Returns
         -------
         output : Tensor
             Of the query's shape.
         weights : Tensor (B, T, S) or (B, H, T, S), or None
-            A query that may attend to nothing has weights 0, and finite gradients.
+            S counts the added keys too. A query that may attend to nothing has weights 0, and
+            finite gradients.
 
         Raises
         ------
@@ -121,19 +157,22 @@ class MultiheadAttention(Module):
         if not self.batch_first:
             query, key, value = (x.transpose(0, 1) for x in (query, key, value))
         q, k, v = self._project(query, key, value)  # each (B, H, length, E / H)
-        mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal)
+        mask = self._mask(q, key.shape[1], key_padding_mask, attn_mask, is_causal)
+        if mask is not None:
+            mask = F.pad(mask, (0, k.shape[2] - key.shape[1]))
         weights = None
-        if need_weights or (self.dropout and self.training):
+        if need_weights:
             scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
             weights = (scores if mask is None else scores + mask).softmax(-1)
             weights = F.dropout(weights, self.dropout, self.training)
             heads = weights @ v
         else:
-            heads = F.scaled_dot_product_attention(q, k, v, mask)
+            dropout_p = self.dropout if self.training else 0.0
+            heads = F.scaled_dot_product_attention(q, k, v, mask, dropout_p)
         output: Tensor = self.out_proj(heads.transpose(1, 2).reshape(query.shape))
         if not self.batch_first:
             output = output.transpose(0, 1)
-        if weights is None or not need_weights:
+        if weights is None:
             return output, None
         return output, weights.mean(1) if average_attn_weights else weights
 
@@ -165,30 +204,47 @@ class MultiheadAttention(Module):
                 "MultiheadAttention expects one batch size, and as many keys as values, in tensors "
                 f"{order} (batch_first={self.batch_first}), got {shapes}"
             )
+        widths = (self.embed_dim, self.kdim, self.vdim)
+        if (query.shape[2], key.shape[2], value.shape[2]) != widths:
+            raise ValueError(
+                f"MultiheadAttention was made for queries, keys and values of widths {widths}, "
+                f"got {shapes}"
+            )
 
-    def _project(self, *inputs: Tensor) -> list[Tensor]:
-        weights = self.in_proj_weight.split(self.embed_dim)
+    def _project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
+        """Return queries, keys and values, (B, H, length, E / H), with the keys that are added."""
+        weights: Sequence[Any] = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
+        if self.in_proj_weight is not None:
+            weights = self.in_proj_weight.split(self.embed_dim)
         biases: Sequence[Tensor | None] = (None, None, None)
         if self.in_proj_bias is not None:
             biases = self.in_proj_bias.split(self.embed_dim)
-        projected = []
-        for x, weight, bias in zip(inputs, weights, biases, strict=True):
-            y = F.linear(x, weight, bias)
-            heads = y.reshape(*y.shape[:2], self.num_heads, self.embed_dim // self.num_heads)
-            projected.append(heads.transpose(1, 2))
-        return projected
+        inputs = (query, key, value)
+        q, k, v = (F.linear(*parts) for parts in zip(inputs, weights, biases, strict=True))
+        if self.bias_k is not None and self.bias_v is not None:
+            batch = k.shape[0]
+            k = cat([k, self.bias_k.expand(batch, 1, -1)], 1)
+            v = cat([v, self.bias_v.expand(batch, 1, -1)], 1)
+        q, k, v = (self._split_heads(x) for x in (q, k, v))
+        if self.add_zero_attn:
+            k, v = F.pad(k, (0, 0, 0, 1)), F.pad(v, (0, 0, 0, 1))
+        return q, k, v
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        """Turn (B, length, E) into (B, H, length, E / H)."""
+        heads = x.reshape(*x.shape[:2], self.num_heads, self.embed_dim // self.num_heads)
+        return heads.transpose(1, 2)
 
     def _mask(
         self,
         q: Tensor,
-        k: Tensor,
+        keys: int,
         key_padding_mask: Tensor | None,
         attn_mask: Tensor | None,
         is_causal: bool,
     ) -> Tensor | None:
-        """Combine all masks into one that is added to the scores (B, H, T, S)."""
+        """Combine all masks into one that is added to the scores (B, H, T, keys)."""
         batch, heads, queries = q.shape[:3]
-        keys = k.shape[2]
         masks = []
         if key_padding_mask is not None:
             mask = _additive("key_padding_mask", key_padding_mask, q, [(batch, keys)])
@@ -207,6 +263,21 @@ class MultiheadAttention(Module):
             f"{self.embed_dim}, num_heads={self.num_heads}, dropout={self.dropout}, "
             f"batch_first={self.batch_first}"
         )
+
+
+def _glorot_uniform(rows: int, columns: int) -> Parameter:
+    bound = math.sqrt(6 / (rows + columns))
+    weight = Parameter(zeros(rows, columns))
+    init.uniform_(weight, -bound, bound)
+    return weight
+
+
+def _glorot_normal(*shape: int) -> Parameter:
+    """Draw as for a weight of the last two sizes, as PyTorch counts them for a (1, 1, E)."""
+    fans = math.prod(shape[1:]) + shape[0] * math.prod(shape[2:])
+    weight = Parameter(zeros(*shape))
+    init.normal_(weight, std=math.sqrt(2 / fans))
+    return weight
 
 
 def _additive(name: str, mask: Tensor, like: Tensor, shapes: list[tuple[int, ...]]) -> Tensor:

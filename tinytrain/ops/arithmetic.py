@@ -4,7 +4,7 @@ import numpy as np
 
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, xp_of
-from tinytrain.ops.promotion import DEFAULT_FLOAT, Operand, as_float, is_float, promote
+from tinytrain.ops.promotion import DEFAULT_FLOAT, Operand, as_float, is_boolean, is_float, promote
 
 
 class Add(Function):
@@ -77,6 +77,26 @@ class Div(Function):
         return over_y, None if z is None else -over_y * z
 
 
+class Remainder(Function):
+    """z = x - y floor(x / y), with the sign of y;  dL/dx = g,  dL/dy = -g floor(x / y)."""
+
+    broadcasts = True
+
+    def forward(self, x: Operand, y: Operand) -> Array:
+        """Take what the division rounded down leaves; two integers give an integer."""
+        x, y = promote(x, y)
+        if is_boolean(x) and is_boolean(y):
+            raise TypeError("a remainder is for numbers, not for two booleans: use .long()")
+        xp = xp_of(x if hasattr(x, "dtype") else y)
+        self.save(xp.floor_divide(x, y) if any(self.needs[1:]) else None)
+        return xp.remainder(x, y)
+
+    def backward(self, gradient: Array) -> tuple[Array, Array | None]:
+        """Hand the gradient on; to y times how often it was taken away."""
+        (quotient,) = self.saved
+        return gradient, None if quotient is None else -gradient * quotient
+
+
 class Pow(Function):
     """z = x^y;  dL/dx = g y x^(y-1),  dL/dy = g z log x.
 
@@ -123,7 +143,25 @@ class Pow(Function):
         return gradient * xp.where(flat, xp.zeros_like(slope), slope)
 
 
+def _integer_power(x: Operand, y: Array) -> Array:
+    """Raise integers to powers that may be negative: 1 / x^|y|, cut to an integer, as in PyTorch.
+
+    That is 0 except for x = 1 and x = -1. (For a number y, known beforehand, it is an error.)
+    """
+    xp = xp_of(y)
+    if not hasattr(x, "dtype"):
+        x = xp.full((), x, dtype=y.dtype)
+    if y.dtype.kind == "u":
+        return xp.power(x, y)
+    inverse = (x == 1).astype(y.dtype) + (x == -1).astype(y.dtype) * (1 - 2 * (y & 1))
+    return xp.where(y < 0, inverse, xp.power(x, xp.maximum(y, 0)))
+
+
 def _power(x: Operand, y: Operand) -> Array:
+    if is_boolean(x) and is_boolean(y):
+        raise TypeError("pow is for numbers, not for two booleans: use .long()")
+    if hasattr(y, "dtype") and y.dtype.kind in "iu" and not isinstance(x, float):
+        return _integer_power(x, y)
     if y is True or y is False or not isinstance(y, int | float) or not hasattr(x, "dtype"):
         return x**y
     if x.dtype == np.bool_:

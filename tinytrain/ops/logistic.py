@@ -18,8 +18,9 @@ def logistic(x: Array) -> Array:
     array([0. , 0.5, 1. ])
     """
     xp = xp_of(as_array(x))
-    small = xp.exp(-abs(x))
-    return xp.where(x < 0, small, x.dtype.type(1)) / (1 + small)
+    top, bottom = xp.exp(xp.minimum(x, 0)), xp.exp(-abs(x))  # a choice by a mask takes much longer
+    bottom += 1
+    return top / bottom
 
 
 def log_one_plus_exp(x: Array) -> Array:

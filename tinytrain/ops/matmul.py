@@ -15,8 +15,8 @@ class Matmul(Function):
 
     def forward(self, x: Array, y: Array) -> Array:
         """Multiply."""
-        xp = xp_of(x, y)
         check_matmul(x, y)
+        xp = xp_of(x, y)
         self.save(x, y)
         return xp.matmul(x, y)
 
@@ -56,6 +56,10 @@ def check_matmul(x: Array, y: Array) -> None:
         ...
     ValueError: matmul of shapes (2, 3) and (4, 2): 3 columns meet 4 rows
     """
+    if not (hasattr(x, "shape") and hasattr(y, "shape")):
+        raise TypeError(
+            f"matmul needs two tensors, got {describe(x)} and {describe(y)}; a number scales with *"
+        )
     if x.ndim == 0 or y.ndim == 0:
         raise ValueError(f"matmul needs at least one axis, got shapes {x.shape} and {y.shape}")
     if x.dtype != y.dtype:

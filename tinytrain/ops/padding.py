@@ -5,7 +5,7 @@ from typing import Any
 
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, xp_of
-from tinytrain.ops.promotion import is_float, plain_number
+from tinytrain.ops.promotion import plain_number
 
 MODES = ("constant", "reflect", "replicate", "circular")
 
@@ -40,7 +40,8 @@ def pad_pairs(pad: Sequence[Any], ndim: int) -> list[tuple[int, int]]:
 class Pad(Function):
     """z = x with a constant around it, in `pad` = (before the last axis, behind it, ...) places.
 
-    A negative number cuts elements off. dL/dx is the part of g where x lies.
+    A negative number cuts elements off. Among booleans, a constant other than 0 is True. dL/dx is
+    the part of g where x lies.
     """
 
     def __init__(self, pad: Sequence[int], value: float = 0.0) -> None:
@@ -51,7 +52,7 @@ class Pad(Function):
         pairs = pad_pairs(self.pad, x.ndim)
         shape = _padded_shape(x.shape, pairs)
         kept, middle = _middle(x.shape, pairs)
-        if not is_float(x.dtype) and x.dtype.type(self.value) != self.value:
+        if x.dtype.kind in "iu" and x.dtype.type(self.value) != self.value:
             raise TypeError(f"pad: {self.value!r} is no value of {x.dtype}")
         self.save(x.shape, kept, middle)
         z = xp_of(x).full(shape, self.value, dtype=x.dtype)

@@ -24,6 +24,17 @@ def is_float(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "f"
 
 
+def is_boolean(operand: Operand) -> bool:
+    """Return whether an operand, an array or a Python number, is true or false.
+
+    Examples
+    --------
+    >>> is_boolean(True), is_boolean(np.ones(2, dtype=bool)), is_boolean(1)
+    (True, True, False)
+    """
+    return isinstance(operand, bool) or getattr(operand, "dtype", None) == np.bool_
+
+
 def as_float(x: Array) -> Array:
     """Turn integers and booleans into float32; leave floating-point arrays alone.
 

@@ -56,9 +56,10 @@ class Roll(Function):
         xp = xp_of(x)
         if not self.axes:
             return xp.roll(x, direction * self.shifts[0])
+        if not x.ndim:
+            raise IndexError(f"roll: there is no axis {self.axes[0]} in a tensor without axes")
         for shift, axis in zip(self.shifts, self.axes, strict=True):
-            resolved = normalize_axis(axis, x.ndim)
-            x = xp.roll(x, direction * shift, axis=resolved) if x.ndim else x
+            x = xp.roll(x, direction * shift, axis=normalize_axis(axis, x.ndim))
         return x
 
 

@@ -2,7 +2,7 @@
 
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, xp_of
-from tinytrain.ops.promotion import check_float, plain_number
+from tinytrain.ops.promotion import check_float, is_float, plain_number
 
 
 class LeakyReLU(Function):
@@ -60,7 +60,8 @@ class ELU(Function):
 class Hardtanh(Function):
     """z = min(max(x, low), high);  dL/dx = g where low < x < high, else 0.
 
-    At the bounds themselves the slope is 0; that of `Clamp` is 1 there. Both are PyTorch's choices.
+    Integers stay integers, and the bounds are then cut to whole numbers. At the bounds themselves
+    the slope is 0; that of `Clamp` is 1 there. All three are PyTorch's choices.
     """
 
     def __init__(self, low: float = -1.0, high: float = 1.0) -> None:
@@ -70,13 +71,20 @@ class Hardtanh(Function):
 
     def forward(self, x: Array) -> Array:
         """Cut off at both ends."""
-        check_float("hardtanh", x)
         xp = xp_of(x)
         if any(self.needs):
             self.save((x > self.low) & (x < self.high))
-        return xp.minimum(xp.maximum(x, self.low), self.high)
+        low, high = (self.low, self.high) if is_float(x.dtype) else self._whole_bounds(x)
+        return xp.minimum(xp.maximum(x, low), high)
 
     def backward(self, gradient: Array) -> Array:
         """Stop the gradient where the input was cut off."""
         (inside,) = self.saved
         return gradient * inside
+
+    def _whole_bounds(self, x: Array) -> tuple[int, int]:
+        """Cut the bounds to whole numbers for integers, as PyTorch does."""
+        low, high = int(self.low), int(self.high)
+        if x.dtype.kind not in "iu" or (x.dtype.kind == "u" and low < 0):
+            raise TypeError(f"hardtanh to {self.low} and {self.high} is not for {x.dtype}")
+        return low, high

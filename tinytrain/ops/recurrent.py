@@ -219,10 +219,11 @@ class LSTMRecurrence(Recurrence):
         states = xp.empty((*gates.shape[:2], rows + size), dtype=gates.dtype)
         opened = xp.empty(gates.shape, dtype=gates.dtype)
         state, memory = hidden, cell
+        added = gates if bias is None else gates + bias
+        turned = xp.ascontiguousarray(weight.T)  # once, for small products of many steps
         for t in self.steps(len(gates)):
-            a = gates[t] + xp.matmul(state, weight.T)
-            if bias is not None:
-                a += bias
+            a = xp.matmul(state, turned)
+            a += added[t]
             opened[t] = logistic(a)
             opened[t, :, 2 * size : 3 * size] = xp.tanh(a[:, 2 * size : 3 * size])
             i, f, g, o = (opened[t][:, k * size : (k + 1) * size] for k in range(4))
@@ -230,7 +231,7 @@ class LSTMRecurrence(Recurrence):
             state = o * xp.tanh(memory)
             if projection is not None:
                 state = xp.matmul(state, projection.T)
-            states[t] = xp.concatenate([state, memory], axis=1)
+            states[t, :, :rows], states[t, :, rows:] = state, memory
         self.save(states, opened, hidden, cell, weight, projection)
         return states
 
@@ -240,19 +241,23 @@ class LSTMRecurrence(Recurrence):
         xp, size, rows = xp_of(states), cell.shape[1], hidden.shape[1]
         cells = states[:, :, rows:]
         earlier, squashed = self.previous(cells, cell), xp.tanh(cells)
-        dgates = xp.empty(opened.shape, dtype=states.dtype)
+        i, f, g, o = (opened[:, :, k * size : (k + 1) * size] for k in range(4))
+        through = o * (1 - squashed * squashed)
+        dgates = xp.empty((*opened.shape[:2], 4, size), dtype=states.dtype)  # at first the slopes
+        dgates[:, :, 0], dgates[:, :, 1] = g * i * (1 - i), earlier * f * (1 - f)
+        dgates[:, :, 2], dgates[:, :, 3] = i * (1 - g * g), squashed * o * (1 - o)
         dhidden = xp.zeros(hidden.shape, dtype=states.dtype)
         dcell = xp.zeros(cell.shape, dtype=states.dtype)
         dstates = xp.empty((*states.shape[:2], rows), dtype=states.dtype)
         for t in reversed(list(self.steps(len(states)))):
-            i, f, g, o = (opened[t][:, k * size : (k + 1) * size] for k in range(4))
             dstates[t] = gradient[t, :, :rows] + dhidden
             dh = dstates[t] if projection is None else xp.matmul(dstates[t], projection)
-            dc = gradient[t, :, rows:] + dcell + dh * o * (1 - squashed[t] * squashed[t])
-            di, df = dc * g * i * (1 - i), dc * earlier[t] * f * (1 - f)
-            dg, do = dc * i * (1 - g * g), dh * squashed[t] * o * (1 - o)
-            dgates[t] = xp.concatenate([di, df, dg, do], axis=1)
-            dhidden, dcell = xp.matmul(dgates[t], weight), dc * f
+            dc = gradient[t, :, rows:] + dcell + dh * through[t]
+            dgates[t, :, :3] *= dc[:, None]
+            dgates[t, :, 3] *= dh
+            dhidden = xp.matmul(dgates[t].reshape(-1, 4 * size), weight)
+            dcell = dc * f[t]
+        dgates = dgates.reshape(opened.shape)
         dweight = dprojection = None
         if self.needs[3]:
             dweight = _weight_gradient(dgates, self.previous(states[:, :, :rows], hidden))

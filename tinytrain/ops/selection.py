@@ -4,9 +4,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinytrain.autograd import Function
+from tinytrain.autograd import Function, describe
 from tinytrain.backend import Array, xp_of
-from tinytrain.ops.promotion import DEFAULT_FLOAT, Operand, check_broadcast, is_float, promote
+from tinytrain.ops.promotion import (
+    DEFAULT_FLOAT,
+    Operand,
+    check_broadcast,
+    is_boolean,
+    is_float,
+    promote,
+)
 
 
 class Comparison(Function):
@@ -34,7 +41,7 @@ class Comparison(Function):
 
 
 class Logical(Function):
-    """Combine booleans elementwise: ``&`` and ``|`` (and bitwise for integers)."""
+    """Combine the bits of booleans or integers elementwise: ``&``, ``|``, ``^``, ``<<``, ``>>``."""
 
     differentiable = False
     broadcasts = True
@@ -44,6 +51,16 @@ class Logical(Function):
 
     def forward(self, x: Operand, y: Operand) -> Array:
         """Combine."""
+        for operand in (x, y):
+            if isinstance(operand, float) or (
+                hasattr(operand, "dtype") and is_float(operand.dtype)
+            ):
+                raise TypeError(
+                    f"{self.function} is for booleans and integers, not for "
+                    f"{describe(operand)}: compare first, or use .long()"
+                )
+        if self.function.endswith("shift") and is_boolean(x) and is_boolean(y):
+            raise TypeError(f"{self.function} is for integers, not for two booleans: use .long()")
         x, y = promote(x, y)
         combine = getattr(xp_of(x if hasattr(x, "dtype") else y), self.function)
         return combine(x, y)

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, xp_of
-from tinytrain.ops.promotion import Operand, is_float, promote
+from tinytrain.ops.promotion import Operand, is_boolean, is_float, promote
 
 
 class Step(Function):
@@ -81,8 +81,8 @@ class RoundedQuotient(Step):
         x, y = promote(x, y)
         array = x if hasattr(x, "dtype") else y
         xp = xp_of(array)
-        if all(getattr(operand, "dtype", None) == np.bool_ for operand in (x, y)):
-            raise TypeError("div with a rounding_mode is for numbers, not for bool")
+        if is_boolean(x) and is_boolean(y):
+            raise TypeError("a rounded quotient is for numbers, not for two booleans: use .long()")
         if self.rounding == "floor":
             return xp.floor_divide(x, y)
         if is_float(array.dtype):

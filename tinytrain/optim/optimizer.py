@@ -125,7 +125,8 @@ class Optimizer:
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Raise a ValueError where a setting makes no sense."""
-        check_from_zero(settings, type(self).__name__, "lr", "weight_decay")
+        present = [name for name in ("lr", "weight_decay") if name in settings]
+        check_from_zero(settings, type(self).__name__, *present)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients; with ``set_to_none=False`` they become zeros that still count.

@@ -78,8 +78,8 @@ def square_root_scaling(
     dominates: for small and moderate batches. It fails
 
     - where the batch is so large that the noise does not dominate, as with `linear_scaling`;
-    - where k (1 - beta) would not be small: there is no such beta from 1 on, which is an error,
-      and the rule is a limit for betas near 1;
+    - where k (1 - beta) is not small: from 1 on there is no such beta, which is an error, and the
+      rule is a limit for betas near 1 (k = 8 takes the usual first beta, 0.9, to 0.2);
     - for SGD.
 
     A run has k times fewer steps then: the schedule's steps, and a warm-up's, are to be divided by
@@ -92,7 +92,9 @@ def square_root_scaling(
     batch_size, new_batch_size : int
         Items per optimizer step, over all micro-batches and ranks. The loss is a mean over them.
     betas : tuple of float
+        From 0 to below 1, as they were at `batch_size`.
     eps : float
+        Not below 0.
 
     Returns
     -------
@@ -102,12 +104,12 @@ def square_root_scaling(
     Raises
     ------
     ValueError
-        A number is not above 0, or the batch grows so much that a beta would be below 0.
+        A number is not in its range, or k (1 - beta) is not below 1 for one of the betas.
 
     References
     ----------
     S. Malladi et al., "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms",
-    arXiv 2205.10287, section 5.
+    arXiv 2205.10287, section 5, definitions 5.2 (RMSprop) and 5.3 (Adam).
 
     Examples
     --------
@@ -119,13 +121,25 @@ def square_root_scaling(
     >>> optimizer = tt.optim.AdamW([weight], **settings._asdict())
     """
     ratio = _ratio(batch_size, new_batch_size, lr=lr)
-    beta1, beta2 = (1 - ratio * (1 - beta) for beta in betas)
-    if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
-        raise ValueError(
-            f"a batch {ratio:g} times as large would need betas of {beta1:g} and {beta2:g}, and "
-            "they are from 0 to below 1: scale by less"
-        )
+    if not 0 <= eps < math.inf:
+        raise ValueError(f"eps must be 0 or above, got {eps}")
+    beta1, beta2 = (_scaled_beta(beta, ratio) for beta in betas)
     return AdamSettings(lr * math.sqrt(ratio), (beta1, beta2), eps / math.sqrt(ratio))
+
+
+def _scaled_beta(beta: float, ratio: float) -> float:
+    """Return the beta that forgets as much in one step as the given one in `ratio` steps."""
+    if not 0 <= beta < 1:
+        raise ValueError(f"betas must lie from 0 to below 1, got {beta}")
+    if ratio == 1:
+        return beta
+    if ratio * (1 - beta) >= 1:
+        raise ValueError(
+            f"a batch {ratio:g} times as large would need 1 - beta of {ratio * (1 - beta):g} for "
+            f"beta {beta:g}, and it must be below 1: let the batch grow less than "
+            f"{1 / (1 - beta):g} times, or keep this beta by hand"
+        )
+    return 1 - ratio * (1 - beta)
 
 
 def _ratio(batch_size: int, new_batch_size: int, lr: float) -> float:

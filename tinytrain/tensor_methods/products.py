@@ -12,7 +12,14 @@ class ProductMethods(ShapeMethods):
     __slots__ = ()
 
     def __matmul__(self, other: Self) -> Self:
+        if not hasattr(other, "shape"):  # a number: Python's own error names both types
+            return NotImplemented
         return self._apply(matmul.Matmul(), self, other)
+
+    def __rmatmul__(self, other: Self) -> Self:
+        if not hasattr(other, "shape"):
+            return NotImplemented
+        return self._apply(matmul.Matmul(), other, self)
 
     def matmul(self, other: Self) -> Self:
         """Multiply matrices, batched over the axes before the last two."""

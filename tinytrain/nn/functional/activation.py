@@ -222,12 +222,13 @@ def hardtanh(
 ) -> Tensor:
     """Return min(max(x, min_val), max_val), elementwise: any shape in, the same out.
 
-    The slope at both bounds is 0 (that of `Tensor.clamp` is 1).
+    The slope at both bounds is 0 (that of `Tensor.clamp` is 1). Of integers the result is an
+    integer, and the bounds are cut to whole numbers.
 
     Raises
     ------
     TypeError
-        The input is not of floating point.
+        The input is boolean, or unsigned and min_val negative.
     ValueError
         min_val is above max_val.
 
@@ -242,12 +243,12 @@ def hardtanh(
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """Return min(max(x, 0), 6), elementwise: any shape in, the same out.
+    """Return min(max(x, 0), 6), elementwise: any shape and number in, the same out.
 
     Raises
     ------
     TypeError
-        The input is not of floating point.
+        The input is boolean.
 
     Examples
     --------

@@ -6,6 +6,7 @@ import numpy as np
 
 from tinytrain import backend
 from tinytrain.kernels import attention as kernels
+from tinytrain.nn.functional.dropout import dropout
 from tinytrain.ops import attention as ops
 from tinytrain.ops.promotion import is_float
 from tinytrain.tensor import Tensor, apply
@@ -16,15 +17,16 @@ def scaled_dot_product_attention(
     key: Tensor,
     value: Tensor,
     attn_mask: Tensor | None = None,
-    *,
+    dropout_p: float = 0.0,
     is_causal: bool = False,
+    *,
     scale: float | None = None,
+    enable_gqa: bool = False,
     segment_ids: Tensor | None = None,
 ) -> Tensor:
     """Return softmax(scale Q K^T + mask) V.
 
-    Differences from PyTorch: `is_causal` may be combined with a mask, settings are given by name,
-    and there is no dropout of the weights (`nn.MultiheadAttention` has it).
+    Unlike in PyTorch, `is_causal` may be combined with a mask.
 
     Parameters
     ----------
@@ -32,10 +34,16 @@ def scaled_dot_product_attention(
         Leading axes are broadcast where they differ.
     attn_mask : Tensor, optional
         Broadcastable to (..., T, S): boolean (True: may attend) or added to the scores.
+    dropout_p : float
+        The probability of dropping a weight, in evaluation too: a layer passes 0 there. With it,
+        attention is composed of basic operations; without it, it is a single one.
     is_causal : bool
         Hide positions s > t. It adds to the mask.
     scale : float, optional
         1 / sqrt(D) by default.
+    enable_gqa : bool
+        Whether query (..., H, T, D) may have several times as many heads as key and value
+        (..., H', S, D): consecutive ones share theirs (grouped-query attention).
     segment_ids : Tensor (B, T), integer, optional
         Positions attend only within their own segment; 0 marks padding. For query, key and value
         of shape (B, H, T, D) with equal lengths.
@@ -52,7 +60,8 @@ def scaled_dot_product_attention(
 
     References
     ----------
-    A. Vaswani et al., arXiv 1706.03762, section 3.2.1.
+    A. Vaswani et al., arXiv 1706.03762, section 3.2.1; J. Ainslie et al., arXiv 2305.13245,
+    section 2.2 (grouped queries).
 
     Examples
     --------
@@ -79,7 +88,33 @@ def scaled_dot_product_attention(
             attn_mask = (within == 0) & attn_mask
         else:
             attn_mask = within if attn_mask is None else within + attn_mask
-    return apply(ops.ScaledDotProductAttention(is_causal, scale), query, key, value, attn_mask)
+    if enable_gqa:
+        key, value = _repeat_heads("key", key, query), _repeat_heads("value", value, query)
+    if not dropout_p:
+        return apply(ops.ScaledDotProductAttention(is_causal, scale), query, key, value, attn_mask)
+    scores = query @ key.transpose(-2, -1)
+    scores = scores * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+    if attn_mask is not None and attn_mask.dtype == np.bool_:
+        scores = scores.masked_fill(~attn_mask, -math.inf)
+    elif attn_mask is not None:
+        scores = scores + attn_mask
+    if is_causal:
+        queries, keys = scores.shape[-2:]
+        scores = scores + Tensor(kernels.causal_mask(queries, keys, scores.data))
+    return dropout(scores.softmax(-1), dropout_p) @ value
+
+
+def _repeat_heads(name: str, x: Tensor, query: Tensor) -> Tensor:
+    """Repeat each head of keys or values (..., H', S, D) for the queries' heads that share it."""
+    if x.ndim < 3 or query.ndim < 3 or not x.shape[-3] or query.shape[-3] % x.shape[-3]:
+        raise ValueError(
+            f"enable_gqa needs queries (..., H, T, D) whose number of heads is a multiple of that "
+            f"of the {name}s, got query {query.shape} and {name} {x.shape}"
+        )
+    group = query.shape[-3] // x.shape[-3]
+    *lead, heads, length, width = x.shape
+    repeated = x.unsqueeze(-3).expand(*lead, heads, group, length, width)
+    return repeated.reshape(*lead, heads * group, length, width)
 
 
 def scaled_dot_product_attention_simple(
