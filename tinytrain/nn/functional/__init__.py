@@ -31,6 +31,7 @@ from tinytrain.nn.functional.dropout import dropout, dropout1d, dropout2d
 from tinytrain.nn.functional.group_normalization import group_norm, instance_norm
 from tinytrain.nn.functional.linear import embedding, embedding_simple, linear, linear_simple
 from tinytrain.nn.functional.loss import cross_entropy, cross_entropy_simple, nll_loss
+from tinytrain.nn.functional.masked_loss import masked_mean, masked_mean_simple, masked_sum
 from tinytrain.nn.functional.normalization import (
     layer_norm,
     layer_norm_simple,
@@ -111,6 +112,9 @@ __all__ = [
     "logsigmoid",
     "lstm_recurrence",
     "lstm_recurrence_simple",
+    "masked_mean",
+    "masked_mean_simple",
+    "masked_sum",
     "max_pool1d",
     "max_pool2d",
     "mse_loss",
