@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tinytrain as tt
 from tinytrain.data import (
     IGNORE_INDEX,
     DataLoader,
@@ -17,6 +18,7 @@ from tinytrain.data import (
     plan_packing,
     split_sequences,
 )
+from tinytrain.data.row_picture import draw_rows
 
 token_lists = st.lists(st.integers(0, 50), min_size=1, max_size=9)
 
@@ -168,6 +170,51 @@ def test_splitting():
         split_sequences([short], 0)
 
 
+@settings(deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=6),
+    capacity=st.integers(2, 15),
+    split=st.sampled_from(["split", "truncate"]),
+)
+def test_a_plan_that_cuts_needs_the_whole_sequences_only(lengths, capacity, split):
+    random = np.random.default_rng(0)
+    sequences = [random.integers(0, 50, length) for length in lengths]
+    data = PackedDataset(sequences, plan_packing(lengths, capacity, split=split))
+    batch = collate_packed([data[i] for i in range(len(data))])
+    pieces = split_sequences(sequences, capacity, split)
+    check_by_loop(batch, [[pieces[i] for i in row] for row in data.plan.rows])
+    if split == "split":  # without the token that a piece shares with the one before: all of them
+        firsts = np.flatnonzero(data.plan.cuts.starts)
+        repeated = collections.Counter(int(pieces[i][0]) for i in firsts)
+        held = collections.Counter(batch.input_ids[batch.segment_ids > 0].tolist())
+        assert held - repeated == collections.Counter(np.concatenate(sequences).tolist())
+        assert batch.num_supervised == sum(length - 1 for length in lengths)
+
+
+def test_a_batch_prints_a_picture_of_its_rows():
+    sequences = [np.arange(n) for n in (5, 3, 2, 7)]
+    _, batch = pack_all(sequences, 10)
+    expected = """\
+2 rows of 10 positions: 4 sequences, 17 tokens, 13 of them supervised, 15.0 % padding
+row 0  1112222222
+row 1  1111122..."""
+    assert str(batch) == expected
+    assert str(tt.to_device(batch)) == expected  # of tensors
+    one = str(pad_collate([[1, 2]]))
+    assert one.startswith("1 row of 2 positions: 1 sequences, 2 tokens")
+
+
+def test_large_pictures_are_drawn_to_scale():
+    wide = np.repeat([1, 2, 0], [1440, 720, 720])[None]
+    assert draw_rows(wide) == f"row 0  {'1' * 36}{'2' * 18}{'.' * 18}"
+    assert len(draw_rows(np.ones((1, 1000), int))) == len("row 0  ") + 72
+    many = draw_rows(np.ones((1200, 2), int)).splitlines()
+    assert many[0] == "row  0  11"
+    assert many[-2:] == ["row 15  11", "and 1,184 more"]
+    signs = draw_rows(np.arange(1, 41)[None])
+    assert signs == "row 0  123456789abcdefghijklmnopqrstuvwxyz12345"
+
+
 @pytest.mark.parametrize(
     ("tokens", "error", "message"),
     [
@@ -199,7 +246,7 @@ def test_refused():
     sequences = [[1, 2], [1, 2, 3]]
     data = PackedDataset(sequences, plan)
     sequences[0].append(3)
-    with pytest.raises(ValueError, match="a row has 5 positions, but its sequences have 6"):
+    with pytest.raises(ValueError, match="sequence 0 has 3 tokens, but the plan was made for 2"):
         data[0]
     with pytest.raises(ValueError, match=r"one width, but got \[2, 3\]"):
         collate_packed([pad_collate([[1, 2]]), pad_collate([[1, 2, 3]])])

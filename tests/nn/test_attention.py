@@ -134,6 +134,30 @@ def test_segment_ids_are_the_same_as_their_mask():
         assert not host(hidden).any()
 
 
+@pytest.mark.parametrize("tiled", [False, True])
+def test_packed_self_attention_takes_segment_ids(tiled):
+    qkv = tt.tensor(numbers(2, 5, 12))
+    segments = tt.tensor([[1, 1, 2, 2, 0], [3, 3, 3, 1, 1]])
+    for causal in (True, False):
+        mask = F.segment_mask(segments, causal, qkv.dtype)
+        expected = host(F.packed_self_attention(qkv, 2, mask))
+        found = F.packed_self_attention(qkv, 2, is_causal=causal, segment_ids=segments, tiled=tiled)
+        assert_close(host(found), expected, 1e-15)
+    if not tiled:  # with a mask, too
+        extra = tt.tensor(numbers(5, 5) > -0.5)
+        expected = host(F.packed_self_attention(qkv, 2, (mask == 0) & extra))
+        found = F.packed_self_attention(qkv, 2, extra, segment_ids=segments)
+        assert_close(host(found), expected, 0)
+
+
+def test_the_layer_takes_segment_ids():
+    layer = nn.CausalSelfAttention(6, 2).to("float64")
+    x, segments = tt.tensor(numbers(1, 5, 6)), tt.tensor([[1, 1, 2, 2, 0]])
+    expected = host(layer(x, F.segment_mask(segments, dtype=np.dtype("float64"))))
+    for tiled in (None, False, True):
+        assert_close(host(layer(x, segment_ids=segments, tiled=tiled)), expected, 1e-15)
+
+
 def test_segment_mask_is_block_diagonal():
     ids = np.random.default_rng(0).integers(0, 3, (2, 6))
     mask = F.segment_mask(tt.tensor(ids), is_causal=False)
@@ -268,6 +292,30 @@ def test_masks_that_do_not_fit():
     fail(ValueError, "differ in width", lambda: attend(x, x[..., :3], x))
     fail(ValueError, "differ in number", lambda: attend(x, x, x[:, :4]))
     fail(TypeError, "dtypes differ", lambda: attend(x, x.double(), x))
+
+
+def test_segments_that_do_not_fit():
+    x, qkv = tt.zeros(2, 3, 5, 4), tt.zeros(2, 5, 12)
+
+    def attend(ids, q=x, k=x, **settings):
+        return lambda: F.scaled_dot_product_attention(q, k, k, segment_ids=ids, **settings)
+
+    def attend_packed(ids, tiled):
+        return lambda: F.packed_self_attention(qkv, 2, segment_ids=ids, tiled=tiled)
+
+    good = tt.ones(2, 5).long()
+    for tiled in (False, True):
+        for wrong in (tt.ones(2, 4).long(), tt.ones(1, 5).long(), tt.ones(10).long()):
+            fail(ValueError, r"segment_ids must .*\(2, 5\), \(B, T\)", attend(wrong, tiled=tiled))
+            fail(ValueError, r"segment_ids must .*\(2, 5\)", attend_packed(wrong, tiled))
+        fail(ValueError, "segment_ids must be integers", attend(good.float(), tiled=tiled))
+        fail(ValueError, "segment_ids must be integers", attend_packed(good.float(), tiled))
+        fail(ValueError, "of one length", attend(good, k=tt.zeros(2, 3, 6, 4), tiled=tiled))
+        fail(ValueError, "of one length", attend(good, q=x[0], k=x[0], tiled=tiled))
+        fail(TypeError, "from_numpy|array", attend(np.ones((2, 5), int), tiled=tiled))
+        fail(TypeError, "from_numpy|array", attend_packed(np.ones((2, 5), int), tiled))
+    with_mask = attend(good, attn_mask=tt.zeros(5, 5), tiled=True)
+    fail(ValueError, "by tiles takes no attn_mask", with_mask)
 
 
 def test_packed_attention_and_mask_makers_refuse_what_they_cannot_use():

@@ -60,6 +60,8 @@ def test_the_extremes_of_dropout():
     )
     with pytest.raises(ValueError, match="probability"):
         attend(x, x, x, dropout_p=1.5)
+    with pytest.raises(ValueError, match=r"by tiles .* takes no dropout_p"):
+        attend(x, x, x, dropout_p=0.5, tiled=True)
     hidden = attend(x, x, x, tt.tensor(np.zeros((3, 3), dtype=bool)), dropout_p=0.5)
     assert not host(hidden.detach()).any()
 

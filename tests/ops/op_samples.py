@@ -1,6 +1,7 @@
 """The whole table of sample inputs."""
 
 from op_samples_activations import ACTIVATIONS
+from op_samples_attention import TILED
 from op_samples_convolution import CONVOLUTIONS
 from op_samples_elementary import ELEMENTARY
 from op_samples_layers import LAYERS
@@ -18,4 +19,5 @@ SAMPLES = [
     *ACTIVATIONS,
     *LOSSES_AND_NORMS,
     *RECURRENT,
+    *TILED,
 ]

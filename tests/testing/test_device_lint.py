@@ -16,6 +16,7 @@ HOST_FILES = {
     "anomaly.py": "looks at every value, on purpose",
     "allocator.py": "settings of the host's memory",
     "data/": "data sets and batches live in host memory",
+    "explain/": "draws pictures on the host",
     "kernels/adamw.py": "a kernel's NumPy form",
     "kernels/blocks.py": "a kernel's NumPy form",
     "kernels/cpu.py": "the kernels' NumPy forms",

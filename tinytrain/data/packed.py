@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinytrain.data.cutting import Tokens as Tokens
+from tinytrain.data.cutting import as_tokens
+from tinytrain.data.cutting import split_sequences as split_sequences
 from tinytrain.data.dataset import Dataset
 from tinytrain.data.packing import PackingPlan
+from tinytrain.data.row_picture import draw_rows
 
-__all__ = ["IGNORE_INDEX", "PackedBatch", "PackedDataset", "collate_packed", "split_sequences"]
+__all__ = ["IGNORE_INDEX", "PackedBatch", "PackedDataset", "collate_packed"]
 
 IGNORE_INDEX: Final = -100
 """The target of a position that is not supervised, `cross_entropy`'s default."""
-
-Tokens: TypeAlias = "NDArray[Any] | Sequence[int]"
-"""The tokens of one sequence."""
 
 
 @dataclass(eq=False)
@@ -45,6 +46,16 @@ class PackedBatch:
         by row, without padding.
     num_supervised
         How many positions have a target: what a sum of losses is to be divided by.
+
+    Examples
+    --------
+    >>> from tinytrain.data import plan_packing
+    >>> sequences = [np.arange(n) for n in (5, 3, 2, 7)]
+    >>> data = PackedDataset(sequences, plan_packing([5, 3, 2, 7], capacity=10))
+    >>> print(collate_packed([data[0], data[1]]))
+    2 rows of 10 positions: 4 sequences, 17 tokens, 13 of them supervised, 15.0 % padding
+    row 0  1112222222
+    row 1  1111122...
     """
 
     input_ids: NDArray[np.int64]
@@ -53,6 +64,18 @@ class PackedBatch:
     positions: NDArray[np.int64]
     cu_seqlens: NDArray[np.int32]
     num_supervised: int
+
+    def __str__(self) -> str:
+        """Picture the rows: a sign for each position, one for each sequence; dots are padding."""
+        segments = np.array(self.segment_ids.tolist())  # where to print tensors of a device, too
+        rows, width = segments.shape
+        tokens = int((segments > 0).sum())
+        return (
+            f"{rows:,} {'row' if rows == 1 else 'rows'} of {width:,} positions: "
+            f"{len(self.cu_seqlens) - 1:,} sequences, {tokens:,} tokens, "
+            f"{self.num_supervised:,} of them supervised, "
+            f"{100 * (1 - tokens / segments.size):.1f} % padding\n{draw_rows(segments)}"
+        )
 
 
 class PackedDataset(Dataset[PackedBatch]):
@@ -63,15 +86,16 @@ class PackedDataset(Dataset[PackedBatch]):
     sequences
         The tokens of every sequence, 1-D integers. They are read when a row is.
     plan
-        A plan for the lengths of just these sequences.
+        A plan for the lengths of just these sequences. Where it splits or truncates some, their
+        rows hold the pieces.
     pad_id
         The token at padding.
 
     Raises
     ------
     ValueError
-        If the plan is for other lengths, or a row is read whose tokens are not 1-D, not empty
-        and at least 0.
+        If the plan is for other lengths, or a row is read whose tokens are not 1-D, not as many
+        as planned, or not at least 0.
     TypeError
         If a row is read whose tokens are not integers.
 
@@ -95,9 +119,10 @@ class PackedDataset(Dataset[PackedBatch]):
 
     def __init__(self, sequences: Sequence[Tokens], plan: PackingPlan, pad_id: int = 0) -> None:
         lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
-        if not np.array_equal(lengths, plan.lengths):
+        planned = plan.cuts.sequence_lengths
+        if not np.array_equal(lengths, planned):
             raise ValueError(
-                f"the plan is for {len(plan.lengths)} sequences with {plan.num_tokens} tokens, "
+                f"the plan is for {len(planned)} sequences with {planned.sum()} tokens, "
                 f"but got {len(lengths)} with {lengths.sum()}; plan and sequences must have the "
                 "same lengths in the same order"
             )
@@ -107,8 +132,12 @@ class PackedDataset(Dataset[PackedBatch]):
 
     def __getitem__(self, index: int) -> PackedBatch:
         """Row `index` of the plan."""
-        sequences = [self.sequences[item] for item in self.plan.rows[index].tolist()]
-        return fill_rows([sequences], self.plan.capacity, self.pad_id)
+        cuts = self.plan.cuts
+        pieces = [
+            cuts.take(piece, self.sequences[int(cuts.sequences[piece])])
+            for piece in self.plan.rows[index].tolist()
+        ]
+        return fill_rows([pieces], self.plan.capacity, self.pad_id)
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -137,64 +166,6 @@ def collate_packed(rows: Sequence[PackedBatch]) -> PackedBatch:
     )
 
 
-def split_sequences(
-    sequences: Sequence[Tokens], capacity: int, split: str = "error"
-) -> list[NDArray[Any]]:
-    """Make every sequence fit into `capacity` positions.
-
-    Parameters
-    ----------
-    sequences
-        1-D integer arrays, not empty.
-    capacity
-        The largest length allowed.
-    split
-        What to do with a longer sequence. ``"error"``: refuse. ``"truncate"``: keep its first
-        `capacity` tokens. ``"split"``: cut it into pieces of at most `capacity` tokens, each
-        of which begins with the last token of the piece before; so every token but the first
-        is the target of exactly one position, as it would be in one piece. Each piece is then a
-        sequence of its own, whose positions start from 0.
-
-    Returns
-    -------
-    list of ndarray
-        The sequences and pieces in order. They are views, not copies, of what was given.
-
-    Raises
-    ------
-    ValueError
-        If `split` is ``"error"`` and a sequence is too long, or an argument is invalid.
-    TypeError
-        If a sequence does not hold integers.
-
-    Examples
-    --------
-    >>> split_sequences([np.arange(6), np.arange(2)], capacity=3, split="split")
-    [array([0, 1, 2]), array([2, 3, 4]), array([4, 5]), array([0, 1])]
-    """
-    if split not in ("error", "truncate", "split"):
-        raise ValueError(f"split must be 'error', 'truncate' or 'split', but got {split!r}")
-    smallest = 2 if split == "split" else 1
-    if capacity < smallest:
-        raise ValueError(f"capacity must be at least {smallest} here, but got {capacity}")
-    pieces: list[NDArray[Any]] = []
-    for position, sequence in enumerate(sequences):
-        tokens = _as_tokens(sequence, position)
-        if len(tokens) <= capacity:
-            pieces.append(tokens)
-        elif split == "truncate":
-            pieces.append(tokens[:capacity])
-        elif split == "split":
-            starts = range(0, len(tokens) - 1, capacity - 1)
-            pieces.extend(tokens[start : start + capacity] for start in starts)
-        else:
-            raise ValueError(
-                f"sequence {position} has {len(tokens)} tokens, more than the capacity "
-                f"{capacity}; choose split='split' or split='truncate'"
-            )
-    return pieces
-
-
 def fill_rows(
     rows: Sequence[Sequence[Tokens]],
     width: int | None,
@@ -206,7 +177,7 @@ def fill_rows(
     Without a width, the fullest row decides. All sequences are written at once, because a loop
     over them would take most of the time.
     """
-    sequences = [_as_tokens(sequence) for row in rows for sequence in row]
+    sequences = [as_tokens(sequence) for row in rows for sequence in row]
     lengths = np.array([len(tokens) for tokens in sequences])
     per_row = np.array([len(row) for row in rows])
     tokens = np.concatenate(sequences)
@@ -243,18 +214,6 @@ def fill_rows(
         cu_seqlens=_running_sum(lengths),
         num_supervised=len(tokens) - len(sequences),
     )
-
-
-def _as_tokens(sequence: Tokens, position: int | None = None) -> NDArray[Any]:
-    tokens = np.asarray(sequence)
-    name = "a sequence" if position is None else f"sequence {position}"
-    if tokens.ndim != 1 or tokens.size == 0:
-        raise ValueError(
-            f"{name} must be a 1-D array of tokens, not empty, but has the shape {tokens.shape}"
-        )
-    if tokens.dtype.kind not in "iu" or tokens.dtype == np.uint64:
-        raise TypeError(f"{name} must hold integers that fit int64, but holds {tokens.dtype}")
-    return tokens
 
 
 def _running_sum(lengths: NDArray[Any]) -> NDArray[np.int32]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tinytrain import autograd, nn
 from tinytrain.creation import arange, from_numpy
 from tinytrain.generator import Generator, as_generator
+from tinytrain.kernels.tiled_attention import tiling_pays
 from tinytrain.nn import functional as F
 from tinytrain.ops.index import check_range
 from tinytrain.tensor import Tensor
@@ -34,6 +35,9 @@ class GPTConfig:
     init_std : float
         The standard deviation of the first weights. 0.02 suits widths of several hundred; narrow
         models start better with more.
+    tiled_attention : bool, optional
+        Whether attention is computed by tiles, in memory that grows with the length instead of its
+        square (see `functional.scaled_dot_product_attention`); by default where that pays.
     """
 
     vocab_size: int
@@ -44,6 +48,7 @@ class GPTConfig:
     dropout: float = 0.0
     tie_head: bool = False
     init_std: float = 0.02
+    tiled_attention: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context_length", "num_layers", "num_heads", "embed_dim"):
@@ -75,9 +80,11 @@ class Block(nn.Module):
             nn.Dropout(config.dropout),
         )
 
-    def forward(self, x: Tensor, attn_mask: Tensor | None) -> Tensor:
+    def forward(
+        self, x: Tensor, attn_mask: Tensor | None, segment_ids: Tensor | None, tiled: bool
+    ) -> Tensor:
         """Map (B, T, D) to (B, T, D)."""
-        x = x + self.attention(self.attention_norm(x), attn_mask)
+        x = x + self.attention(self.attention_norm(x), attn_mask, segment_ids, tiled)
         x = x + self.feed_forward(self.feed_forward_norm(x))
         return x
 
@@ -152,11 +159,14 @@ class GPT(nn.Module):
         if positions is None:
             positions = arange(input_ids.shape[1])
         x = self.dropout(self.token_embedding(input_ids) + self.position_embedding(positions))
-        mask = None
-        if segment_ids is not None:  # one mask serves all layers
+        mask, tiled = None, self.config.tiled_attention
+        if tiled is None:
+            tiled = tiling_pays(x.data, x.shape[1], x.shape[1], segment_ids is not None)
+        if segment_ids is not None and not tiled:  # one mask serves all layers
             mask = F.segment_mask(segment_ids, is_causal=False, dtype=x.dtype)
+            segment_ids = None
         for block in self.blocks:
-            x = block(x, mask)
+            x = block(x, mask, segment_ids, tiled)
         logits: Tensor = self.head(self.norm(x))
         return logits
 

@@ -48,7 +48,13 @@ class CausalSelfAttention(Module):
         self.projection = Linear(embed_dim, embed_dim, bias)
         self.dropout = Dropout(dropout)
 
-    def forward(self, input: Tensor, attn_mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input: Tensor,
+        attn_mask: Tensor | None = None,
+        segment_ids: Tensor | None = None,
+        tiled: bool | None = None,
+    ) -> Tensor:
         """Attend.
 
         Parameters
@@ -57,6 +63,11 @@ class CausalSelfAttention(Module):
         attn_mask : Tensor, optional
             What else is hidden, broadcastable to (B, H, T, T): other sequences of a packed row
             (`functional.segment_mask`). A model makes it once for all its layers.
+        segment_ids : Tensor (B, T), integer, optional
+            The sequence that a position of a packed row belongs to, 0 at padding: says the same
+            without a mask in memory, where attention is computed by tiles.
+        tiled : bool, optional
+            Whether it is; see `functional.scaled_dot_product_attention`.
 
         Returns
         -------
@@ -68,7 +79,9 @@ class CausalSelfAttention(Module):
                 f"got {input.shape}"
             )
         qkv = self.qkv(input)  # (B, T, 3 D)
-        heads = F.packed_self_attention(qkv, self.num_heads, attn_mask, is_causal=True)
+        heads = F.packed_self_attention(
+            qkv, self.num_heads, attn_mask, is_causal=True, segment_ids=segment_ids, tiled=tiled
+        )
         output: Tensor = self.dropout(self.projection(heads))
         return output
 

@@ -31,6 +31,50 @@ def additive_mask(
     return mask
 
 
+def check_inputs(q: Array, k: Array, v: Array) -> None:
+    """Raise where queries (..., T, D), keys (..., S, D) and values (..., S, E) do not fit."""
+    shapes = f"q {q.shape}, k {k.shape}, v {v.shape}"
+    if min(q.ndim, k.ndim, v.ndim) < 2:
+        raise ValueError(f"attention needs at least two axes (..., T, D), got {shapes}")
+    if q.shape[-1] != k.shape[-1]:
+        raise ValueError(f"attention: queries and keys differ in width: {shapes}")
+    if k.shape[-2] != v.shape[-2]:
+        raise ValueError(f"attention: keys and values differ in number: {shapes}")
+    if not is_float(q.dtype):
+        raise TypeError(f"attention needs floating-point queries, got {q.dtype}; use .float()")
+    if not k.shape[-2]:
+        raise ValueError(f"attention: there are no keys to attend to: {shapes}")
+    if not q.dtype == k.dtype == v.dtype:
+        raise TypeError(f"attention: dtypes differ: {q.dtype}, {k.dtype}, {v.dtype}")
+    check_broadcast(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+
+
+def check_packed(qkv: Array, num_heads: int) -> None:
+    """Raise unless queries, keys and values lie side by side, (B, T, 3 D), in whole heads."""
+    if qkv.ndim != 3 or qkv.shape[2] % (3 * num_heads):
+        raise ValueError(
+            f"packed attention expects (B, T, 3 D) with D a multiple of {num_heads} "
+            f"heads, got shape {qkv.shape}"
+        )
+
+
+def four_axes(x: Array, lead: tuple[int, ...]) -> Array:
+    """Repeat x (..., rows, columns) along leading axes, and flatten these to two: (B, H)."""
+    xp = xp_of(x)
+    x = xp.broadcast_to(x, (*lead, *x.shape[-2:]))
+    if len(lead) < 2:
+        return x.reshape((1,) * (2 - len(lead)) + x.shape)
+    return x.reshape(math.prod(x.shape[:-3]), *x.shape[-3:])
+
+
+def split_heads(x: Array, parts: int, num_heads: int) -> list[Array]:
+    """View (B, T, parts * D) as `parts` arrays (B, H, T, D / H)."""
+    batch, length, width = x.shape
+    size = width // (parts * num_heads)
+    split = x.reshape(batch, length, parts, num_heads, size)
+    return [split[:, :, part].transpose(0, 2, 1, 3) for part in range(parts)]
+
+
 class ScaledDotProductAttention(Function):
     """O = softmax(scale Q K^T + M) V. Shapes: q (..., T, D), k (..., S, D), v (..., S, E)."""
 
@@ -40,15 +84,15 @@ class ScaledDotProductAttention(Function):
     def forward(self, q: Array, k: Array, v: Array, mask: Array | None) -> Array:
         """Attend; leading axes are flattened to (B, H) and broadcast where they differ."""
         xp = xp_of(q, k, v, mask)
-        self._check(q, k, v)
+        check_inputs(q, k, v)
         self.factor = 1 / math.sqrt(q.shape[-1]) if self.scale is None else self.scale
         self.lead = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
-        q4, k4, v4 = (self._four_axes(x) for x in (q, k, v))
+        q4, k4, v4 = (four_axes(x, self.lead) for x in (q, k, v))
         scores_shape = (*self.lead, q.shape[-2], k.shape[-2])
         combined = None
         if mask is not None:
             combined = additive_mask(mask, scores_shape, q.dtype)
-            combined = self._four_axes(combined)
+            combined = four_axes(combined, self.lead)
         out = xp.empty((*q4.shape[:3], v.shape[-1]), dtype=q.dtype)
         inputs = (q4, k4, v4)
         kept = kernels_for(q).attend(inputs, combined, self.is_causal, self.factor, out)
@@ -74,31 +118,6 @@ class ScaledDotProductAttention(Function):
             )
         )
 
-    def _four_axes(self, x: Array) -> Array:
-        """Return x as (B, H, rows, columns); missing leading axes become 1."""
-        xp = xp_of(x)
-        x = xp.broadcast_to(x, (*self.lead, *x.shape[-2:]))
-        if len(self.lead) < 2:
-            return x.reshape((1,) * (2 - len(self.lead)) + x.shape)
-        return x.reshape(math.prod(x.shape[:-3]), *x.shape[-3:])
-
-    @staticmethod
-    def _check(q: Array, k: Array, v: Array) -> None:
-        shapes = f"q {q.shape}, k {k.shape}, v {v.shape}"
-        if min(q.ndim, k.ndim, v.ndim) < 2:
-            raise ValueError(f"attention needs at least two axes (..., T, D), got {shapes}")
-        if q.shape[-1] != k.shape[-1]:
-            raise ValueError(f"attention: queries and keys differ in width: {shapes}")
-        if k.shape[-2] != v.shape[-2]:
-            raise ValueError(f"attention: keys and values differ in number: {shapes}")
-        if not is_float(q.dtype):
-            raise TypeError(f"attention needs floating-point queries, got {q.dtype}; use .float()")
-        if not k.shape[-2]:
-            raise ValueError(f"attention: there are no keys to attend to: {shapes}")
-        if not q.dtype == k.dtype == v.dtype:
-            raise TypeError(f"attention: dtypes differ: {q.dtype}, {k.dtype}, {v.dtype}")
-        check_broadcast(q.shape[:-2], k.shape[:-2], v.shape[:-2])
-
 
 class PackedSelfAttention(Function):
     """Self-attention straight from the product that makes queries, keys and values.
@@ -114,18 +133,14 @@ class PackedSelfAttention(Function):
     def forward(self, qkv: Array, mask: Array | None) -> Array:
         """Attend within each sequence."""
         xp = xp_of(qkv, mask)
-        if qkv.ndim != 3 or qkv.shape[2] % (3 * self.num_heads):
-            raise ValueError(
-                f"packed attention expects (B, T, 3 D) with D a multiple of {self.num_heads} "
-                f"heads, got shape {qkv.shape}"
-            )
+        check_packed(qkv, self.num_heads)
         batch, length, width = qkv.shape
         if mask is not None:
             mask = additive_mask(mask, (batch, self.num_heads, length, length), qkv.dtype)
-        q, k, v = self._heads(qkv, 3)
+        q, k, v = split_heads(qkv, 3, self.num_heads)
         self.scale = 1 / math.sqrt(q.shape[-1])
         out = xp.empty((batch, length, width // 3), dtype=qkv.dtype)
-        (heads_out,) = self._heads(out, 1)
+        (heads_out,) = split_heads(out, 1, self.num_heads)
         kept = kernels_for(qkv).attend((q, k, v), mask, self.is_causal, self.scale, heads_out)
         self.save(qkv, out, kept)
         return out
@@ -134,15 +149,8 @@ class PackedSelfAttention(Function):
         """Write the gradients of q, k and v side by side into one array."""
         qkv, out, kept = self.saved
         dqkv = xp_of(qkv).zeros(qkv.shape, dtype=qkv.dtype)
-        q, k, v = self._heads(qkv, 3)
-        dq, dk, dv = self._heads(dqkv, 3)
-        (g,), (o,) = self._heads(gradient, 1), self._heads(out, 1)
+        q, k, v = split_heads(qkv, 3, self.num_heads)
+        dq, dk, dv = split_heads(dqkv, 3, self.num_heads)
+        (g,), (o,) = (split_heads(x, 1, self.num_heads) for x in (gradient, out))
         kernels_for(qkv).attend_backward(g, (q, k, v), o, kept, self.scale, (dq, dk, dv))
         return dqkv, None
-
-    def _heads(self, x: Array, parts: int) -> list[Array]:
-        """View (B, T, parts * D) as `parts` arrays (B, H, T, D / H)."""
-        batch, length, width = x.shape
-        size = width // (parts * self.num_heads)
-        split = x.reshape(batch, length, parts, self.num_heads, size)
-        return [split[:, :, part].transpose(0, 2, 1, 3) for part in range(parts)]

@@ -18,19 +18,19 @@ from tinytrain.nn.functional.activation import (
     tanh,
 )
 from tinytrain.nn.functional.attention import (
-    causal_mask,
     packed_self_attention,
     packed_self_attention_simple,
     scaled_dot_product_attention,
     scaled_dot_product_attention_simple,
-    segment_mask,
 )
+from tinytrain.nn.functional.attention_mask import causal_mask, segment_mask
 from tinytrain.nn.functional.batch_normalization import batch_norm, batch_norm_simple
 from tinytrain.nn.functional.convolution import conv1d, conv2d, conv2d_simple
 from tinytrain.nn.functional.dropout import dropout, dropout1d, dropout2d
 from tinytrain.nn.functional.group_normalization import group_norm, instance_norm
 from tinytrain.nn.functional.linear import embedding, embedding_simple, linear, linear_simple
 from tinytrain.nn.functional.loss import cross_entropy, cross_entropy_simple, nll_loss
+from tinytrain.nn.functional.masked_loss import masked_mean, masked_mean_simple, masked_sum
 from tinytrain.nn.functional.normalization import (
     layer_norm,
     layer_norm_simple,
@@ -111,6 +111,9 @@ __all__ = [
     "logsigmoid",
     "lstm_recurrence",
     "lstm_recurrence_simple",
+    "masked_mean",
+    "masked_mean_simple",
+    "masked_sum",
     "max_pool1d",
     "max_pool2d",
     "mse_loss",

@@ -1,0 +1,46 @@
+"""The planning benchmark runs, and its figures are those of the plans."""
+
+import numpy as np
+import planning
+import pytest
+
+
+def test_it_prints_a_row_for_each_way_and_number_of_lengths(capsys):
+    planning.main(["--quick", "--lengths", "300", "500"])
+    text = capsys.readouterr().out
+    for name in (*planning.SAMPLERS, *planning.PACKERS):
+        rows = [line for line in text.splitlines() if line.startswith(f"| {name} ")]
+        assert [row.split("|")[2].strip() for row in rows] == ["300", "500"]
+
+
+def test_figures():
+    lengths = planning.log_normal_lengths(2_000, 4.5, 0.8, 1024)
+    row = dict(
+        zip(
+            planning.BUCKET_COLUMNS, planning.bucket_row("random, 32 rows", lengths, 1), strict=True
+        )
+    )
+    assert row["batches"] == "63"
+    assert float(row["padding"].rstrip("%")) > 60
+    row = dict(
+        zip(planning.PACKING_COLUMNS, planning.packing_row("next_fit", lengths, 1), strict=True)
+    )
+    assert float(row["/ lower bound"]) >= 1
+
+
+def test_the_best_time_of_several():
+    pauses = iter([0.02, 0.0, 0.01])
+    seconds, last = planning.best_seconds(lambda: planning.time.sleep(next(pauses)) or "done", 3)
+    assert seconds < 0.01
+    assert last == "done"
+
+
+def test_correlation_with_the_one_before():
+    assert planning.lag_correlation(list(range(9))) == pytest.approx(1)
+    assert planning.lag_correlation([1.0, 2.0] * 9) == pytest.approx(-1)
+
+
+def test_the_lengths_are_those_of_the_reference():
+    lengths = planning.log_normal_lengths(20_000, 4.5, 0.8, 1024)
+    drawn = np.random.default_rng(0).lognormal(4.5, 0.8, 20_000)
+    assert lengths.tolist() == np.clip(np.rint(drawn), 1, 1024).tolist()

@@ -1,0 +1,220 @@
+"""What a plan of batches costs: how much padding, and how even the batches are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["LengthReport", "checked_lengths", "repeat_mates", "whole_number"]
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LengthReport:
+    """The figures of one epoch's batches, each padded to its longest row.
+
+    Parameters
+    ----------
+    batches
+        How many there are.
+    rows
+        Sequences in all of them.
+    tokens
+        The sum of their lengths.
+    positions
+        The sum of rows x width over the batches, padding included.
+    largest
+        The most positions of any batch.
+    mean_tokens
+        Tokens per batch.
+    variation
+        The coefficient of variation of the tokens per batch: standard deviation / mean.
+    budget
+        The most positions allowed in a batch, where there is such a limit.
+
+    Examples
+    --------
+    >>> print(LengthReport.of([3, 4, 9, 10], [[0, 1], [2, 3]], budget=20))
+    batches          2 (no plan needs fewer than 2)
+    rows             4, on average 2.0 per batch
+    tokens          26
+    positions       28, at most 20 in a batch of at most 20
+    efficiency   92.86 % of the positions hold a token
+    padding       7.14 %
+    per batch       13 tokens on average, coefficient of variation 0.462
+    """
+
+    batches: int
+    rows: int
+    tokens: int
+    positions: int
+    largest: int
+    mean_tokens: float
+    variation: float
+    budget: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        lengths: ArrayLike,
+        batches: Sequence[ArrayLike],
+        multiple_of: int = 1,
+        budget: int | None = None,
+    ) -> LengthReport:
+        """Measure batches, which are lists of indices into the lengths.
+
+        Parameters
+        ----------
+        lengths
+            The length of every sequence, 1-D integers.
+        batches
+            Lists of indices, none of them empty.
+        multiple_of
+            Batches are padded to a multiple of this.
+        budget
+            The most positions allowed in a batch; it only appears in the text.
+
+        Raises
+        ------
+        ValueError
+            If there are no batches, or one is empty.
+        """
+        rows = np.array([np.size(batch) for batch in batches], dtype=np.int64)
+        if len(rows) == 0 or rows.min() == 0:
+            raise ValueError("a report needs batches, and none of them empty")
+        of_items = checked_lengths(lengths)[np.concatenate([np.asarray(b) for b in batches])]
+        starts = np.cumsum(rows) - rows
+        tokens = np.add.reduceat(of_items, starts)
+        widths = round_up(np.maximum.reduceat(of_items, starts), multiple_of)
+        positions = rows * widths
+        return cls(
+            batches=len(rows),
+            rows=int(rows.sum()),
+            tokens=int(tokens.sum()),
+            positions=int(positions.sum()),
+            largest=int(positions.max()),
+            mean_tokens=float(tokens.mean()),
+            variation=float(tokens.std() / tokens.mean()),
+            budget=budget,
+        )
+
+    @property
+    def efficiency(self) -> float:
+        """The share of positions that hold a token."""
+        return self.tokens / self.positions
+
+    @property
+    def padding_share(self) -> float:
+        """The share of positions that are padding, 1 - efficiency."""
+        return 1.0 - self.efficiency
+
+    @property
+    def lower_bound(self) -> int | None:
+        """A number of batches below which no plan exists: ceil(tokens / budget)."""
+        return None if self.budget is None else -(-self.tokens // self.budget)
+
+    def __str__(self) -> str:
+        per_batch = self.rows / self.batches
+        bound = "" if self.budget is None else f" (no plan needs fewer than {self.lower_bound:,})"
+        limit = "" if self.budget is None else f" of at most {self.budget:,}"
+        lines = [
+            ("batches", f"{self.batches:,}", bound),
+            ("rows", f"{self.rows:,}", f", on average {per_batch:.1f} per batch"),
+            ("tokens", f"{self.tokens:,}", ""),
+            ("positions", f"{self.positions:,}", f", at most {self.largest:,} in a batch{limit}"),
+            ("efficiency", f"{100 * self.efficiency:.2f}", " % of the positions hold a token"),
+            ("padding", f"{100 * self.padding_share:.2f}", " %"),
+            (
+                "per batch",
+                f"{self.mean_tokens:,.0f}",
+                f" tokens on average, coefficient of variation {self.variation:.3f}",
+            ),
+        ]
+        width = max(len(figure) for _, figure, _ in lines)
+        return "\n".join(f"{name:<11} {figure:>{width}}{rest}" for name, figure, rest in lines)
+
+
+def repeat_mates(one: Sequence[ArrayLike], other: Sequence[ArrayLike]) -> float:
+    """The share of the pairs that share a batch in one plan and share one in the other too.
+
+    0 where an epoch mixes the items anew, 1 where the batches stay the same and only their
+    order changes.
+
+    Parameters
+    ----------
+    one, other
+        The batches of two epochs: lists of indices. An index occurs at most once in `other`.
+
+    Raises
+    ------
+    ValueError
+        If no batch of `one` has two items.
+
+    Examples
+    --------
+    >>> repeat_mates([[0, 1], [2, 3]], [[1, 0], [2], [3]])
+    0.5
+    """
+    batches = [np.asarray(batch) for batch in one]
+    others = [np.asarray(batch) for batch in other]
+    size = 1 + max(int(batch.max()) for batch in batches + others)
+    batch_of = np.full(size, -1, dtype=np.int64)
+    for number, batch in enumerate(others):
+        batch_of[batch] = number
+    pairs = together = 0
+    for batch in batches:
+        pairs += len(batch) * (len(batch) - 1) // 2
+        found = batch_of[batch]
+        counts = np.unique(found[found >= 0], return_counts=True)[1]
+        together += int((counts * (counts - 1) // 2).sum())
+    if pairs == 0:
+        raise ValueError("no batch has two items, so there are no mates")
+    return together / pairs
+
+
+def checked_lengths(lengths: ArrayLike) -> IntArray:
+    """Lengths as an int64 array, after a check that they are whole numbers from 1.
+
+    Examples
+    --------
+    >>> checked_lengths([3, 0])
+    Traceback (most recent call last):
+        ...
+    ValueError: lengths must be at least 1, but 1 of 2 are not, the first at index 1: 0
+    """
+    array = np.asarray(lengths)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"lengths must be 1-D and not empty, but got the shape {array.shape}")
+    if array.dtype.kind not in "iu" or array.dtype == np.uint64:
+        raise TypeError(f"lengths must be integers that fit int64, but got {array.dtype}")
+    short = np.flatnonzero(array < 1)
+    if short.size:
+        raise ValueError(
+            f"lengths must be at least 1, but {short.size} of {array.size} are not, the first at "
+            f"index {short[0]}: {array[short[0]]}"
+        )
+    return array.astype(np.int64)  # a copy: what the caller does to the array changes no plan
+
+
+def whole_number(name: str, value: object, least: int = 1) -> int:
+    """A whole number of at least `least` as an `int`; NumPy's integers are taken too.
+
+    Examples
+    --------
+    >>> whole_number("batch_size", 2.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: batch_size must be a whole number of at least 1, but got 2.0
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, but got {value!r}")
+    return int(value)
+
+
+def round_up(lengths: IntArray, multiple_of: int) -> IntArray:
+    """Lengths rounded up to a multiple."""
+    return -(-lengths // multiple_of) * multiple_of

@@ -1,0 +1,218 @@
+"""Sequence-length warm-up: training begins with short pieces of the sequences.
+
+Attention over short rows is cheap, and early steps learn local structure anyway. Truncating would
+throw tokens away, and with them the meaning of "a batch", "an epoch" and "tokens seen". Here a
+batch keeps its sequences: they are cut into pieces that begin with the last token of the piece
+before, so that every token but a sequence's first is the target of exactly one position. A batch
+has just the targets that it has without warm-up, at every step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from numpy.typing import ArrayLike
+
+from tinytrain.data.dataset import Dataset
+from tinytrain.data.length_report import checked_lengths, whole_number
+from tinytrain.data.sampler import Sampler, load_sampler_state, sampler_state
+
+__all__ = ["LengthWarmupBatchSampler", "Piece", "PieceDataset"]
+
+
+class Piece(NamedTuple):
+    """The entries start ... stop - 1 of sequence `item`: an index into a `PieceDataset`."""
+
+    item: int
+    start: int
+    stop: int
+
+
+class PieceDataset(Dataset[Any]):
+    """Pieces of sequences: ``data[Piece(item, start, stop)]`` is ``sequences[item][start:stop]``.
+
+    Parameters
+    ----------
+    sequences
+        Anything with ``sequences[i]`` and a length; a data set too.
+
+    Examples
+    --------
+    >>> PieceDataset(["abcdef"])[Piece(0, 2, 5)]
+    'cde'
+    """
+
+    def __init__(self, sequences: Any) -> None:
+        self.sequences = sequences
+
+    def __getitem__(self, index: Any) -> Any:
+        """The piece, cut out of its sequence.
+
+        Raises
+        ------
+        TypeError
+            If it is asked for something else than a piece.
+        IndexError
+            If the sequence is shorter than the piece says.
+        """
+        if not isinstance(index, tuple) or len(index) != 3:
+            raise TypeError(
+                f"a PieceDataset is indexed by Piece(item, start, stop), not by {index!r}; "
+                "use it with a LengthWarmupBatchSampler"
+            )
+        item, start, stop = index
+        sequence = self.sequences[item]
+        if not 0 <= start < stop <= len(sequence):
+            raise IndexError(
+                f"sequence {item} has {len(sequence)} entries, no piece {start}:{stop}; are "
+                "these the sequences whose lengths the sampler was given?"
+            )
+        return sequence[start:stop]
+
+    def __len__(self) -> int:
+        """The number of sequences."""
+        return len(self.sequences)
+
+
+class LengthWarmupBatchSampler(Sampler[list[Piece]]):
+    """Cuts the sequences of another batch sampler into pieces whose length grows with the batches.
+
+    The longest piece of batch s is start + (full - start) s / warmup_batches, rounded down to a
+    multiple, and `full_length` from batch `warmup_batches` on. A sequence is cut into as few
+    pieces of nearly equal length as it takes. They lie in the same batch; so batches, their order
+    and their targets are those of the wrapped sampler. A cut costs one position more, since the
+    token there is the last of one piece and the first of the next: padded, the positions of a
+    batch grow by less than the factor 1 + 2 / (longest - 1).
+
+    For training on next tokens; a sequence with one label for the whole of it cannot be cut.
+    Use it with a `PieceDataset`, and with `pad_collate`, or a packing of the pieces.
+
+    Parameters
+    ----------
+    batch_sampler
+        Lists of indices, the same number of them (its ``len``) in every epoch.
+    lengths
+        The length of every sequence, 1-D integers from 1.
+    start_length
+        The longest piece of the first batch, at least 2: a token and its target.
+    warmup_batches
+        After so many batches, over all epochs, pieces have their full length. It counts the
+        batches of this rank, so with accumulation it is steps x accumulation_steps.
+    full_length
+        The longest piece after that; None means whole sequences.
+    multiple_of
+        Lengths during the warm-up are rounded down to a multiple of this, but not below
+        `start_length`. Fewer different shapes are friendlier to a GPU.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+    TypeError
+        If the lengths are not integers.
+
+    Notes
+    -----
+    The epochs that have been begun count in full, so that the length is a pure function of the
+    epoch and the position in it: an epoch broken off does not delay the warm-up.
+
+    References
+    ----------
+    C. Li, M. Zhang and Y. He, "The stability-efficiency dilemma: investigating sequence length
+    warmup for training GPT models", arXiv:2108.06084, 2021 (by truncation).
+
+    Examples
+    --------
+    >>> from tinytrain.data import BatchSampler, SequentialSampler
+    >>> batches = BatchSampler(SequentialSampler(range(3)), 1, drop_last=False)
+    >>> sampler = LengthWarmupBatchSampler(
+    ...     batches, lengths=[9, 9, 9], start_length=3, warmup_batches=2
+    ... )
+    >>> for batch in sampler:
+    ...     print([(piece.start, piece.stop) for piece in batch])
+    [(0, 3), (2, 5), (4, 7), (6, 9)]
+    [(0, 5), (4, 9)]
+    [(0, 9)]
+    """
+
+    def __init__(
+        self,
+        batch_sampler: Any,
+        lengths: ArrayLike,
+        *,
+        start_length: int,
+        warmup_batches: int,
+        full_length: int | None = None,
+        multiple_of: int = 1,
+    ) -> None:
+        self.batch_sampler = batch_sampler
+        self.lengths = checked_lengths(lengths)
+        self.start_length = whole_number("start_length", start_length, least=2)
+        self.warmup_batches = whole_number("warmup_batches", warmup_batches)
+        longest = max(int(self.lengths.max()), self.start_length)
+        self.full_length = longest if full_length is None else full_length
+        whole_number("full_length", self.full_length, least=self.start_length)
+        self.multiple_of = whole_number("multiple_of", multiple_of)
+        self.batches_begun = 0  # those of the epochs begun so far
+
+    def length_at(self, batch: int) -> int:
+        """The longest piece of a batch, counted from 0 over all epochs."""
+        if batch >= self.warmup_batches:
+            return self.full_length
+        growth = (self.full_length - self.start_length) * batch // self.warmup_batches
+        length = self.start_length + growth
+        return max(length // self.multiple_of * self.multiple_of, self.start_length)
+
+    def __iter__(self) -> Iterator[list[Piece]]:
+        first, self.batches_begun = self.batches_begun, self.batches_begun + len(self)
+        return self._batches(first, iter(self.batch_sampler))
+
+    def _batches(self, first: int, batches: Iterator[Sequence[int]]) -> Iterator[list[Piece]]:
+        for number, batch in enumerate(batches, start=first):
+            # All pieces of a batch should be about as long as those of its longest sequence:
+            # one that is a little longer than the limit must not make rows that are half empty.
+            targets = [int(self.lengths[item]) - 1 for item in batch]
+            most = max([*targets, 1])
+            most = math.ceil(most / math.ceil(most / (self.length_at(number) - 1)))
+            yield [
+                Piece(item, start, stop + 1)
+                for item, count in zip(batch, targets, strict=True)
+                for start, stop in pairwise(_cuts(count, most))
+            ]
+
+    def __len__(self) -> int:
+        """The number of batches: that of the wrapped sampler."""
+        return len(self.batch_sampler)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next iteration that of this epoch, in the wrapped sampler too if it can."""
+        self.batches_begun = whole_number("epoch", epoch, least=0) * len(self)
+        if hasattr(self.batch_sampler, "set_epoch"):
+            self.batch_sampler.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """The state from which the next iteration starts; None if the wrapped sampler has none."""
+        wrapped = sampler_state(self.batch_sampler)
+        if wrapped is None:
+            return None
+        return {"batches_begun": self.batches_begun, "batch_sampler": wrapped}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state of a sampler with the same arguments."""
+        if set(state) != {"batches_begun", "batch_sampler"}:
+            raise ValueError(
+                "not the state of a LengthWarmupBatchSampler: expected the keys "
+                f"['batch_sampler', 'batches_begun'], but got {sorted(state)}"
+            )
+        begun = whole_number("batches_begun", state["batches_begun"], least=0)
+        load_sampler_state(self.batch_sampler, state["batch_sampler"])
+        self.batches_begun = begun
+
+
+def _cuts(targets: int, most: int) -> list[int]:
+    """Where to cut so many targets into the fewest nearly equal parts of at most `most`."""
+    parts = max(-(-targets // most), 1)
+    return [part * targets // parts for part in range(parts + 1)]

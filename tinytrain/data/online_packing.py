@@ -1,0 +1,224 @@
+"""Packing a stream: sequences come one by one, and only a few rows are open at a time.
+
+`tinytrain.data.packing` must know all lengths first, and packs better. Here each sequence goes to
+the open row with the least room that still holds it. Where none does and no more rows may be open,
+only the fullest one is closed: the others, with more room, go on waiting for what fits.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, insort
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinytrain.data.cutting import Tokens, as_tokens, check_capacity, cut
+from tinytrain.data.packing_report import PackingReport, lower_bound
+
+__all__ = ["OnlinePacker"]
+
+Row = list[NDArray[np.int64]]
+"""The sequences that share a row."""
+
+
+@dataclass(eq=False)
+class _OpenRow:
+    """A row that may still get sequences; `opened` counts those that the packer had got before."""
+
+    opened: int
+    sequences: Row = field(default_factory=list)
+
+
+class OnlinePacker:
+    """Packs sequences as they come into rows of `capacity` positions, a few of them open at a time.
+
+    Parameters
+    ----------
+    capacity
+        Positions per row.
+    open_rows
+        The most rows that wait for further sequences. More rows are filled better, and sequences
+        wait longer: with 32, the rows of most documents are 99 % full.
+    split
+        What happens to a sequence over the capacity: ``"error"``, ``"truncate"`` or ``"split"``,
+        as in `split_sequences`. The report tells how many.
+
+    Raises
+    ------
+    ValueError
+        If a number is too small or the policy unknown.
+
+    Examples
+    --------
+    >>> packer = OnlinePacker(capacity=10, open_rows=2)
+    >>> [packer.add(np.arange(n)) for n in (6, 7)]
+    [[], []]
+    >>> [[len(tokens) for tokens in row] for row in packer.add(np.arange(4))]
+    [[6, 4]]
+    >>> [[len(tokens) for tokens in row] for row in packer.flush()]
+    [[7]]
+    """
+
+    def __init__(self, capacity: int, open_rows: int = 32, split: str = "error") -> None:
+        check_capacity(capacity, split)
+        if open_rows < 1:
+            raise ValueError(f"open_rows must be at least 1, but got {open_rows}")
+        self.capacity = capacity
+        self.open_rows = open_rows
+        self.split = split
+        self._rows: dict[int, _OpenRow] = {}  # by number, in the order in which they were opened
+        self._rooms: list[tuple[int, int]] = []  # (room left, number), ascending
+        self._next_number = 0
+        self._added = 0
+        self._truncated = self._divided = 0
+        self._longest_wait = 0
+        self._closed = self._tokens = self._squares = 0
+        self._counts = np.zeros(capacity + 1, dtype=np.int64)  # of the lengths in closed rows
+
+    def __len__(self) -> int:
+        """The number of open rows."""
+        return len(self._rows)
+
+    def add(self, sequence: Tokens) -> list[Row]:
+        """Take in a sequence, and return the rows that are closed because of it.
+
+        A row is closed when it is full, or when it is the fullest and another one must be opened.
+
+        Parameters
+        ----------
+        sequence
+            1-D integers, not empty. They are copied.
+
+        Returns
+        -------
+        list of list of ndarray
+            For each closed row its sequences, int64, in the order in which they came.
+
+        Raises
+        ------
+        ValueError
+            If the sequence is over the capacity and `split` is ``"error"``, or it is not 1-D, is
+            empty or has negative tokens. The packer is as it was before.
+        TypeError
+            If it does not hold integers.
+        """
+        tokens = as_tokens(sequence, self._added)
+        if tokens.min() < 0:
+            raise ValueError(f"tokens must be at least 0, but got {tokens.min()}")
+        pieces = cut(tokens, self.capacity, self.split, self._added)
+        if len(tokens) > self.capacity:
+            self._truncated += self.split == "truncate"
+            self._divided += self.split == "split"
+        closed: list[Row] = []
+        for piece in pieces:
+            self._place(np.array(piece, dtype=np.int64), closed)
+        self._added += 1
+        return closed
+
+    def _place(self, piece: NDArray[np.int64], closed: list[Row]) -> None:
+        best = bisect_left(self._rooms, (len(piece), -1))
+        if best < len(self._rooms):
+            room, number = self._rooms.pop(best)
+        else:
+            if len(self._rows) == self.open_rows:
+                closed.append(self._close(self._rooms.pop(0)[1]))
+            room, number = self.capacity, self._next_number
+            self._rows[number] = _OpenRow(self._added)
+            self._next_number += 1
+        self._rows[number].sequences.append(piece)
+        if room == len(piece):
+            closed.append(self._close(number))
+        else:
+            insort(self._rooms, (room - len(piece), number))
+
+    def _close(self, number: int) -> Row:
+        row = self._rows.pop(number)
+        lengths = [len(tokens) for tokens in row.sequences]
+        np.add.at(self._counts, lengths, 1)
+        self._closed += 1
+        self._tokens += sum(lengths)
+        self._squares += sum(lengths) ** 2
+        self._longest_wait = max(self._longest_wait, self._added - row.opened)
+        return row.sequences
+
+    def flush(self) -> list[Row]:
+        """Close all open rows, in the order in which they were opened, and return them."""
+        self._rooms.clear()
+        return [self._close(number) for number in list(self._rows)]
+
+    def report(self) -> PackingReport:
+        """The figures of the rows closed so far; ``print`` shows them as a few lines of text."""
+        bound, bound_name = lower_bound(self._counts)
+        rows = max(self._closed, 1)
+        mean = self._tokens / rows
+        spread = math.sqrt(max(self._squares / rows - mean**2, 0.0))
+        return PackingReport(
+            rows=self._closed,
+            capacity=self.capacity,
+            sequences=int(self._counts.sum()),
+            tokens=self._tokens,
+            bound=bound,
+            bound_name=bound_name,
+            variation=spread / mean if mean else 0.0,
+            num_truncated=self._truncated,
+            num_split=self._divided,
+            longest_wait=self._longest_wait,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the packer holds, for ``json``: after loading it goes on just alike."""
+        lengths = np.flatnonzero(self._counts)
+        return {
+            "capacity": self.capacity,
+            "open_rows": self.open_rows,
+            "split": self.split,
+            "rows": [
+                {"opened": row.opened, "sequences": [tokens.tolist() for tokens in row.sequences]}
+                for row in self._rows.values()
+            ],
+            "added": self._added,
+            "truncated": self._truncated,
+            "divided": self._divided,
+            "longest_wait": self._longest_wait,
+            "closed": self._closed,
+            "tokens": self._tokens,
+            "squares": self._squares,
+            "counts": [[int(length), int(self._counts[length])] for length in lengths],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back a state that `state_dict` returned.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of a packer with other settings.
+        """
+        for name in ("capacity", "open_rows", "split"):
+            if state[name] != getattr(self, name):
+                raise ValueError(
+                    f"the state is of a packer with {name}={state[name]!r}, but this one has "
+                    f"{name}={getattr(self, name)!r}"
+                )
+        # Numbers only order the rows, so they may start from 0 again.
+        self._rows = {
+            number: _OpenRow(row["opened"], [np.array(t, dtype=np.int64) for t in row["sequences"]])
+            for number, row in enumerate(state["rows"])
+        }
+        self._rooms = sorted(
+            (self.capacity - sum(map(len, row.sequences)), number)
+            for number, row in self._rows.items()
+        )
+        self._next_number = len(self._rows)
+        self._added = state["added"]
+        self._truncated, self._divided = state["truncated"], state["divided"]
+        self._longest_wait = state["longest_wait"]
+        self._closed, self._tokens = state["closed"], state["tokens"]
+        self._squares = state["squares"]
+        self._counts[:] = 0
+        for length, count in state["counts"]:
+            self._counts[length] = count
