@@ -104,11 +104,13 @@ def test_seeds():
             Generator(seed)
 
 
-@settings(deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), used=st.integers(0, 2000))
-def test_state_is_exact_and_survives_json(seed, used):
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), used=st.integers(0, 2000), by_numpy=st.booleans())
+def test_state_is_exact_and_survives_json(seed, used, by_numpy):
     generator = Generator(seed)
     generator.raw32(used)
+    if by_numpy:
+        generator.numpy.normal(size=used)
     state = json.loads(json.dumps(generator.get_state()))
     expected = (generator.raw32(5).tolist(), generator.numpy.normal(size=3).tolist())
     other = Generator(seed + 1)
@@ -117,25 +119,92 @@ def test_state_is_exact_and_survives_json(seed, used):
     assert other.initial_seed() == seed
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"position": 625},
-        {"position": -1},
-        {"words": [0] * 623},
-        {"words": [2**32] * 624},
-        {"words": [-1] * 624},
-        {"words": [0.5] * 624},
-        {"algorithm": "PCG64"},
-        {"extra": 1},
-        {"initial_seed": 2**64},
-    ],
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.sampled_from(["raw32", "randperm", "skip", "int64", "randint", "random", "numpy"]),
+        max_size=6,
+    ),
+    st.integers(0, 700),
 )
-def test_a_bad_state_is_refused_and_changes_nothing(change):
+def test_the_state_is_small_unless_numpy_drew(calls, count):
+    generator = Generator(4)
+    draws = {
+        "raw32": lambda: generator.raw32(count),
+        "randperm": lambda: generator.randperm(count),
+        "skip": lambda: generator.skip_randperm(count),
+        "int64": generator.random_int64,
+        "randint": lambda: generator.randint(2**30, count),
+        "random": lambda: generator.random(count),
+        "numpy": lambda: generator.numpy.random(2),
+    }
+    for call in calls:
+        draws[call]()
+    state = generator.get_state()
+    assert ("words" in state) is ("numpy" in calls)
+    assert ("draws" in state) is ("numpy" not in calls)
+    other = Generator()
+    other.set_state(state)
+    assert other.get_state() == state
+    assert other.raw32(3).tolist() == generator.raw32(3).tolist()
+
+
+def test_uncounted_draws_are_noticed_also_after_a_new_start():
+    """A stream of 624 words is where it was after 624 draws, with other words."""
+    generator = Generator(1)
+    distributions = generator.numpy
+    assert generator.get_state()["draws"] == 0
+    generator.manual_seed(2).raw32(3)
+    distributions.bit_generator.random_raw(624)
+    assert "words" in generator.get_state()
+    generator.raw32(1)
+    assert "words" in generator.get_state()
+    generator.manual_seed(2).raw32(3)
+    assert generator.get_state() == {"algorithm": "MT19937", "initial_seed": 2, "draws": 3}
+
+
+def test_random_is_numpys_own_recipe():
+    np.testing.assert_array_equal(Generator(5).random(1000), Generator(5).numpy.random(1000))
+
+
+WORDS = {"algorithm": "MT19937", "initial_seed": 1, "position": 3, "words": [7] * 624}
+DRAWS = {"algorithm": "MT19937", "initial_seed": 1, "draws": 3}
+
+
+@pytest.mark.parametrize("good", [WORDS, DRAWS])
+def test_a_good_state_is_taken(good):
+    generator = Generator(9)
+    generator.set_state(good)
+    assert generator.get_state() == good
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        WORDS | {"position": 625},
+        WORDS | {"position": -1},
+        WORDS | {"words": [0] * 623},
+        WORDS | {"words": [2**32] * 624},
+        WORDS | {"words": [-1] * 624},
+        WORDS | {"words": [0.5] * 624},
+        WORDS | {"algorithm": "PCG64"},
+        WORDS | {"extra": 1},
+        WORDS | {"draws": 1},
+        WORDS | {"initial_seed": 2**64},
+        DRAWS | {"draws": -1},
+        DRAWS | {"draws": 1.5},
+        DRAWS | {"algorithm": "PCG64"},
+        {"draws": 1, "algorithm": "MT19937"},
+        {},
+        [1],
+    ],
+    ids=lambda state: str(state)[-30:],
+)
+def test_a_bad_state_is_refused_and_changes_nothing(state):
     generator = Generator(9)
     before = generator.get_state()
     with pytest.raises(ValueError):
-        generator.set_state(before | change)
+        generator.set_state(state)
     assert generator.get_state() == before
 
 

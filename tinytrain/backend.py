@@ -202,9 +202,40 @@ def to_device(array: Array) -> Array:
     return _bring(array, creation_library())
 
 
+class StagedArray(np.ndarray):
+    """A host array with a copy on the device, which `to_device` hands out instead of making one.
+
+    A loader with ``pin_memory=True`` gives these; see `tinytrain.data.pinned`. What is computed
+    from one is an ordinary array, and what is cut out of one has no copy.
+
+    Attributes
+    ----------
+    on_device : array of a device, or None
+
+    Examples
+    --------
+    >>> staged = np.arange(3).view(StagedArray)
+    >>> staged.on_device is None, staged + 1, staged.max()
+    (True, array([1, 2, 3]), np.int64(2))
+    """
+
+    on_device: Array
+
+    def __array_finalize__(self, source: Any) -> None:
+        self.on_device = None
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        plain = array.view(np.ndarray)
+        return plain[()] if return_scalar else plain
+
+
 def _bring(array: Array, library: ModuleType) -> Array:
     if type(array) is library.ndarray:
         return array
+    if isinstance(array, StagedArray):
+        if type(array.on_device) is library.ndarray:
+            return array.on_device
+        array = array.view(np.ndarray)
     host = to_host(array)
     return host if library is np else library.asarray(host)
 

@@ -99,7 +99,8 @@ def from_numpy(array: NDArray[Any]) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy takes a NumPy array, got {type(array).__name__}")
     _check_numeric(array, array)
-    return _on_chosen_device(np.asarray(array))
+    staged = isinstance(array, backend.StagedArray)
+    return _on_chosen_device(array if staged else np.asarray(array))
 
 
 def to_device(batch: Batch) -> Batch:

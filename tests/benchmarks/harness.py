@@ -79,7 +79,8 @@ def _time_block(step: Callable[[], SupportsFloat], seconds: float) -> dict[str, 
     times as long for those. How long the benchmark runs must not change what it measures.
 
     A step on a device may return before its work is done. It has a method `synchronize`, which
-    waits; and a method `device_mb`, the memory it holds there.
+    waits; and a method `device_mb`, the memory it holds there. A step with processes of its own
+    has a true `has_processes`: what they compute cannot be told from what others do.
     """
     synchronize = getattr(step, "synchronize", _nothing)
     warm_up_end = time.perf_counter() + seconds / 10
@@ -95,6 +96,7 @@ def _time_block(step: Callable[[], SupportsFloat], seconds: float) -> dict[str, 
     synchronize()
     elapsed = time.perf_counter() - start
     foreign = (_foreign_seconds() - foreign_before) / elapsed / (os.cpu_count() or 1)
+    foreign = 0.0 if getattr(step, "has_processes", False) else foreign
     device_mb = getattr(step, "device_mb", _nothing)() or 0.0
     return {"seconds": elapsed / steps, "foreign": foreign, "device_mb": device_mb}
 

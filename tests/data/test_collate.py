@@ -98,7 +98,9 @@ def test_an_array_batch_is_taken_as_it_is():
 
 @pytest.mark.parametrize("kind", ["U1", "S1", object])
 def test_arrays_of_text_and_objects_are_refused(kind):
-    with pytest.raises(TypeError, match="default_collate: batch must contain numpy arrays"):
+    with pytest.raises(
+        TypeError, match="default_collate: batch must contain tensors, numpy arrays"
+    ):
         default_collate([np.array(["a", "b"], dtype=kind)])
 
 

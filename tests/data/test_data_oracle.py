@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from tinytrain.data import DataLoader, RandomSampler, default_collate, random_split
-from tinytrain.generator import Generator, default_generator
+from tinytrain import data
+from tinytrain.data import (
+    DataLoader,
+    DistributedSampler,
+    RandomSampler,
+    default_collate,
+    random_split,
+)
+from tinytrain.generator import Generator, default_generator, manual_seed
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.oracle
@@ -14,8 +21,16 @@ def order_of(loader):
     return np.concatenate([np.asarray(batch) for batch in loader])
 
 
-@pytest.mark.parametrize("n", [1, 2, 10, 1000, 50000])
-@pytest.mark.parametrize("seed", [0, 1, 7, 42, 123456])
+SEEDS = [0, 1, 7, 42, 123456]
+
+
+@pytest.mark.parametrize(
+    ("seed", "n"),
+    [
+        *((seed, n) for seed in SEEDS for n in (1, 2, 10, 1000)),
+        *(pytest.param(seed, 50000, marks=pytest.mark.slow) for seed in SEEDS),
+    ],
+)
 def test_three_epochs_of_shuffling(seed, n):
     ours = DataLoader(range(n), batch_size=100, shuffle=True, generator=seed)
     generator = torch.Generator().manual_seed(seed)
@@ -49,6 +64,51 @@ def test_random_samplers(replacement, count):
     theirs = torch.utils.data.RandomSampler(range(20), replacement, count, generator)
     for _ in range(3):
         assert list(ours) == list(theirs)
+
+
+def orders_of(module, generator, seed_default, kind, given, unbatched):
+    """Three epochs of a loader of tinytrain's or of PyTorch's (`module` is where it lives)."""
+    of_sampler = generator if given in ("sampler", "both") else None
+    if kind == "Random":
+        sampler = module.RandomSampler(range(11), generator=of_sampler)
+    else:
+        sampler = module.SubsetRandomSampler(range(2, 9), generator=of_sampler)
+    settings = {"generator": generator if given in ("loader", "both") else None}
+    if unbatched:
+        settings |= {"batch_size": None, "sampler": sampler}
+    else:
+        settings |= {"batch_sampler": module.BatchSampler(sampler, 3, False)}
+    seed_default(8)
+    loader = module.DataLoader(range(11), **settings)
+    return [[np.asarray(batch).tolist() for batch in loader] for _ in range(3)]
+
+
+@pytest.mark.parametrize("kind", ["Random", "SubsetRandom"])
+@pytest.mark.parametrize("given", ["loader", "sampler", "both", "none"])
+@pytest.mark.parametrize("unbatched", [False, True])
+def test_samplers_with_and_without_generators(kind, given, unbatched):
+    before = default_generator().get_state()
+    try:
+        ours = orders_of(data, Generator(5), manual_seed, kind, given, unbatched)
+    finally:
+        default_generator().set_state(before)
+    with torch.random.fork_rng():
+        generator = torch.Generator().manual_seed(5)
+        theirs = torch.utils.data
+        assert ours == orders_of(theirs, generator, torch.manual_seed, kind, given, unbatched)
+
+
+@pytest.mark.parametrize("n", [1, 7, 12, 100])
+@pytest.mark.parametrize("settings", [{}, {"shuffle": False}, {"drop_last": True}, {"seed": 5}])
+def test_distributed_samplers(n, settings):
+    for rank in range(4):
+        ours = DistributedSampler(range(n), 4, rank, **settings)
+        theirs = torch.utils.data.DistributedSampler(range(n), 4, rank, **settings)
+        assert len(ours) == len(theirs)
+        for number in (0, 3):
+            ours.set_epoch(number)
+            theirs.set_epoch(number)
+            assert list(ours) == list(theirs)
 
 
 @pytest.mark.parametrize(

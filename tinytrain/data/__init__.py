@@ -1,15 +1,21 @@
 """Data on its way to the model: data sets, samplers, batches and the loader, all in NumPy."""
 
+from tinytrain.data.array_dataset import ArrayBatch, TensorDataset
+from tinytrain.data.balanced_sampler import BalancedBatchSampler
 from tinytrain.data.batch_size_schedule import ScheduledBatchSampler
 from tinytrain.data.blocks import BlockDataset, RandomBlockSampler, collate_blocks
 from tinytrain.data.bucket import BucketBatchSampler
 from tinytrain.data.collate import default_collate, default_convert
 from tinytrain.data.cutting import split_sequences
-from tinytrain.data.dataset import ArrayBatch, Dataset, Subset, TensorDataset, random_split
-from tinytrain.data.length_report import LengthReport, repeat_mates
+from tinytrain.data.dataset import ChainDataset, ConcatDataset, Dataset, IterableDataset
+from tinytrain.data.distributed import DistributedSampler
+from tinytrain.data.explanation import LoaderReport
+from tinytrain.data.iterable import ShardedIterableDataset
+from tinytrain.data.length_report import LengthReport
 from tinytrain.data.length_warmup import LengthWarmupBatchSampler, Piece, PieceDataset
 from tinytrain.data.loader import DataLoader
 from tinytrain.data.online_packing import OnlinePacker
+from tinytrain.data.order_measures import repeat_mates
 from tinytrain.data.packed import (
     IGNORE_INDEX,
     PackedBatch,
@@ -21,25 +27,42 @@ from tinytrain.data.packing import PackingPlan, plan_packing, plan_packing_simpl
 from tinytrain.data.packing_report import PackingReport
 from tinytrain.data.padding import PaddedBatch, pad_collate, pad_sequences
 from tinytrain.data.planned_batches import PlannedBatchSampler
-from tinytrain.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
+from tinytrain.data.sample_random import sample_rng
+from tinytrain.data.sampler import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+)
 from tinytrain.data.scaler import StandardScaler
+from tinytrain.data.stack_dataset import StackDataset
+from tinytrain.data.subset import Subset, random_split
 from tinytrain.data.token_budget import TokenBudgetBatchSampler
+from tinytrain.data.weighted_sampler import WeightedRandomSampler
 from tinytrain.data.window_sampler import DisjointWindowBatchSampler
 from tinytrain.data.window_split import ChronologicalSplit, chronological_split
 from tinytrain.data.windows import WindowDataset, covered_rows
+from tinytrain.data.workers import WorkerInfo, get_worker_info
 
 __all__ = [
     "IGNORE_INDEX",
     "ArrayBatch",
+    "BalancedBatchSampler",
     "BatchSampler",
     "BlockDataset",
     "BucketBatchSampler",
+    "ChainDataset",
     "ChronologicalSplit",
+    "ConcatDataset",
     "DataLoader",
     "Dataset",
     "DisjointWindowBatchSampler",
+    "DistributedSampler",
+    "IterableDataset",
     "LengthReport",
     "LengthWarmupBatchSampler",
+    "LoaderReport",
     "OnlinePacker",
     "PackedBatch",
     "PackedDataset",
@@ -55,22 +78,29 @@ __all__ = [
     "Sampler",
     "ScheduledBatchSampler",
     "SequentialSampler",
+    "ShardedIterableDataset",
+    "StackDataset",
     "StandardScaler",
     "Subset",
+    "SubsetRandomSampler",
     "TensorDataset",
     "TokenBudgetBatchSampler",
+    "WeightedRandomSampler",
     "WindowDataset",
+    "WorkerInfo",
     "chronological_split",
     "collate_blocks",
     "collate_packed",
     "covered_rows",
     "default_collate",
     "default_convert",
+    "get_worker_info",
     "pad_collate",
     "pad_sequences",
     "plan_packing",
     "plan_packing_simple",
     "random_split",
     "repeat_mates",
+    "sample_rng",
     "split_sequences",
 ]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinytrain.data.dataset import ArrayBatch, Dataset
+from tinytrain.data.array_dataset import ArrayBatch
+from tinytrain.data.dataset import Dataset
 from tinytrain.data.length_report import whole_number
 from tinytrain.data.packed import PackedBatch
 from tinytrain.data.sampler import Sampler

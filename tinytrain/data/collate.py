@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinytrain.data.dataset import ArrayBatch
+from tinytrain.data.array_dataset import ArrayBatch
 
 __all__ = ["default_collate", "default_convert"]
 
@@ -193,5 +193,6 @@ def _like_sequence(example: Sequence[Any], values: list[Any]) -> Sequence[Any]:
 
 def _unsupported(found: object) -> TypeError:
     return TypeError(
-        f"default_collate: batch must contain numpy arrays, numbers, dicts or lists; found {found}"
+        "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; "
+        f"found {found}"
     )

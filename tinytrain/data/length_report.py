@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["LengthReport", "checked_lengths", "repeat_mates", "whole_number"]
+__all__ = ["LengthReport", "checked_lengths", "whole_number"]
 
 IntArray = NDArray[np.int64]
 
@@ -136,44 +136,6 @@ class LengthReport:
         ]
         width = max(len(figure) for _, figure, _ in lines)
         return "\n".join(f"{name:<11} {figure:>{width}}{rest}" for name, figure, rest in lines)
-
-
-def repeat_mates(one: Sequence[ArrayLike], other: Sequence[ArrayLike]) -> float:
-    """The share of the pairs that share a batch in one plan and share one in the other too.
-
-    0 where an epoch mixes the items anew, 1 where the batches stay the same and only their
-    order changes.
-
-    Parameters
-    ----------
-    one, other
-        The batches of two epochs: lists of indices. An index occurs at most once in `other`.
-
-    Raises
-    ------
-    ValueError
-        If no batch of `one` has two items.
-
-    Examples
-    --------
-    >>> repeat_mates([[0, 1], [2, 3]], [[1, 0], [2], [3]])
-    0.5
-    """
-    batches = [np.asarray(batch) for batch in one]
-    others = [np.asarray(batch) for batch in other]
-    size = 1 + max(int(batch.max()) for batch in batches + others)
-    batch_of = np.full(size, -1, dtype=np.int64)
-    for number, batch in enumerate(others):
-        batch_of[batch] = number
-    pairs = together = 0
-    for batch in batches:
-        pairs += len(batch) * (len(batch) - 1) // 2
-        found = batch_of[batch]
-        counts = np.unique(found[found >= 0], return_counts=True)[1]
-        together += int((counts * (counts - 1) // 2).sum())
-    if pairs == 0:
-        raise ValueError("no batch has two items, so there are no mates")
-    return together / pairs
 
 
 def checked_lengths(lengths: ArrayLike) -> IntArray:

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass
+from multiprocessing.context import BaseContext
 from typing import Any, cast
 
+from numpy.typing import ArrayLike
+
 from tinytrain.data.collate import default_collate, default_convert
-from tinytrain.data.dataset import Dataset
-from tinytrain.data.sampler import (
-    BatchSampler,
-    RandomSampler,
-    SequentialSampler,
-    load_sampler_state,
-    sampler_state,
+from tinytrain.data.dataset import Dataset, IterableDataset
+from tinytrain.data.epoch import Epoch
+from tinytrain.data.explanation import LoaderReport, explain
+from tinytrain.data.fetch import Fetcher, IterableFetcher
+from tinytrain.data.loader_iterator import (
+    ExcessWarning,
+    IndexedBatches,
+    LoaderIterator,
+    NumberedBatches,
+    StreamedBatches,
 )
-from tinytrain.generator import Generator, as_generator, default_generator
+from tinytrain.data.loader_options import (
+    check_batching,
+    check_iterable,
+    checked_context,
+    checked_prefetch_factor,
+    warn_about_workers,
+)
+from tinytrain.data.loader_state import Progress
+from tinytrain.data.pinned import Staging
+from tinytrain.data.sampler import BatchSampler, RandomSampler, SequentialSampler
+from tinytrain.data.workers import WorkerIterator, WorkerPool, WorkerSettings
+from tinytrain.generator import Generator, as_generator
 
 __all__ = ["DataLoader"]
 
-_FIXED = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "generator")
-_END = object()
-
-
-@dataclass
-class _Epoch:
-    """An epoch under way: the state its order began with, and the batches handed out."""
-
-    order: dict[str, Any]
-    batches: int
+_FIXED = (
+    "batch_size",
+    "batch_sampler",
+    "sampler",
+    "drop_last",
+    "dataset",
+    "persistent_workers",
+    "generator",
+)
 
 
 class DataLoader:
@@ -41,11 +58,11 @@ class DataLoader:
     Parameters
     ----------
     dataset
-        Anything with ``dataset[i]`` and a length. If it has ``__getitems__``, a batch is
-        fetched with one call of it.
+        Anything with ``dataset[i]`` and a length; with ``__getitems__`` too, a batch is fetched
+        with one call of it. Or an `IterableDataset`, whose samples are taken as they come.
     batch_size
-        Samples per batch. None turns batching off: each item is a single sample, converted by
-        `default_convert`.
+        Samples per batch, an ``int`` (no NumPy integer, as in PyTorch). None turns batching off:
+        each item is a single sample, converted by `default_convert`.
     shuffle
         Whether to visit the samples in a new random order in every epoch.
     sampler
@@ -53,38 +70,64 @@ class DataLoader:
     batch_sampler
         An iterable of lists of indices, instead of `batch_size`, `shuffle`, `sampler` and
         `drop_last`.
+    num_workers
+        The number of processes that fetch batches; 0 fetches in this one. The order, and what
+        `sample_rng` gives, are the same for any number.
     collate_fn
         A function that makes a batch of a list of samples; `default_collate` by default.
+    pin_memory
+        Whether batches are staged for the GPU (see `tinytrain.data.pinned`).
     drop_last
         Whether to leave out a last batch that is smaller.
+    timeout
+        How many seconds to wait for a batch of a worker; 0 waits for ever.
+    worker_init_fn
+        Called with the number of the worker in each worker, before its first batch.
+    multiprocessing_context
+        How workers are started: a start method's name, a context of `multiprocessing`, or None
+        to choose a safe one.
     generator
         A generator, or a seed for a new one. As in PyTorch it moves on by one draw at the start
         of every epoch, shuffled or not. With None, a shuffled epoch draws the seed of its order
         from the default generator of the process; a loader that does not shuffle draws nothing,
         so that a pass over a validation set changes no random number elsewhere.
+    prefetch_factor
+        How many batches each worker fetches ahead; 2 by default.
+    persistent_workers
+        Whether the workers, and their copies of the data set, live on after an epoch. The order
+        is the same with and without. (In PyTorch it is another from the second epoch on.)
+    pin_memory_device
+        Deprecated, as in PyTorch: the chosen device is the one.
+    in_order
+        Whether batches come in the order of the sampler, or else as soon as they are ready.
 
     Raises
     ------
     TypeError
-        If the data set has no ``__getitem__``, or `generator` is not one.
+        If the data set is of no kind named above, or `generator` or the context is not one.
     ValueError
-        If arguments exclude each other, `batch_size` is not a positive ``int``, or a data set
-        to be shuffled is empty.
+        If arguments exclude each other or are out of range, or a data set to be shuffled is
+        empty.
 
     Notes
     -----
+    **Random samples.** `tinytrain.data.sample_rng` gives the random numbers of a sample. They
+    depend on a seed, the epoch and the index only. The seed is the first one of `generator`, or
+    of the default generator of the process.
+
     **Resuming.** `state_dict` says where the loader is: the state of the generator at the start
     of the epoch and the number of batches handed out since. A new loader with the same
     arguments that loads it continues in the middle of the epoch, without fetching the samples
-    that were handed out, and its further epochs are those of the first loader. A `generator`
-    given to the loader should serve nothing else, because resuming takes it back to the start of
-    the epoch. With ``generator=None`` the epochs after the resumed one draw their seeds from the
-    default generator: save and restore that one as well.
+    that were handed out, and its further epochs are those of the first loader; the number of
+    workers may be another. A `generator` given to the loader should serve nothing else, because
+    resuming takes it back to the start of the epoch. With ``generator=None`` the epochs after
+    the resumed one draw their seeds from the default generator: save and restore that as well.
 
     A sampler or batch sampler of your own is iterated again up to the position. So it must give
     the same indices in every epoch, or take its randomness from this loader's `generator`
     alone, or offer ``state_dict()`` and ``load_state_dict(state)`` (see
-    `tinytrain.data.sampler`).
+    `tinytrain.data.sampler`). An iterable data set is read again up to the position, with the
+    same number of workers, unless it has these two methods and there are no workers.
 
     Examples
     --------
@@ -109,43 +152,52 @@ class DataLoader:
         shuffle: bool | None = None,
         sampler: Iterable[Any] | None = None,
         batch_sampler: Iterable[Sequence[Any]] | None = None,
-        *,
+        num_workers: int = 0,
         collate_fn: Callable[[Any], Any] | None = None,
+        pin_memory: bool = False,
         drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        multiprocessing_context: BaseContext | str | None = None,
         generator: Generator | int | None = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
     ) -> None:
+        self.prefetch_factor = checked_prefetch_factor(
+            num_workers, timeout, prefetch_factor, persistent_workers
+        )
+        self.num_workers = num_workers
+        self.multiprocessing_context = multiprocessing_context
+        iterable = isinstance(dataset, IterableDataset)
+        if iterable:
+            check_iterable(shuffle, sampler, batch_sampler)
+        check_batching(batch_size, shuffle, sampler, batch_sampler, drop_last)
         if not hasattr(dataset, "__getitem__"):
             raise TypeError(
-                "DataLoader needs a data set with __getitem__ (dataset[i] is sample i), "
-                f"but got a {type(dataset).__name__}"
-            )
-        if sampler is not None and shuffle:
-            raise ValueError("sampler option is mutually exclusive with shuffle")
-        if batch_sampler is not None:
-            if batch_size != 1 or shuffle or sampler is not None or drop_last:
-                raise ValueError(
-                    "batch_sampler option is mutually exclusive with batch_size, shuffle, "
-                    "sampler, and drop_last"
-                )
-            batch_size = None
-        elif batch_size is None and drop_last:
-            raise ValueError(
-                "batch_size=None option disables auto-batching "
-                "and is mutually exclusive with drop_last"
+                "DataLoader needs a data set with __getitem__ (dataset[i] is sample i), or an "
+                f"IterableDataset, but got a {type(dataset).__name__}"
             )
         self.generator = None if generator is None else as_generator(generator)
         # Without a generator every shuffled epoch gets a seed of its own from the default one.
-        self._reseeds = bool(shuffle) and self.generator is None
-        self._order = Generator() if self._reseeds else self.generator
-        self._own_sampler = sampler is None and batch_sampler is None
-        if sampler is None and shuffle:
-            sampler = RandomSampler(dataset, generator=self._order)
+        reseeds = bool(shuffle) and self.generator is None
+        order = Generator() if reseeds else self.generator
+        own_sampler = sampler is None and batch_sampler is None
+        if batch_sampler is not None:
+            batch_size = None
+        if sampler is None and iterable:
+            sampler = itertools.repeat(None)  # an iterable data set has no indices
+        elif sampler is None and shuffle:
+            sampler = RandomSampler(cast("Sized", dataset), generator=order)
         elif sampler is None:
-            sampler = SequentialSampler(dataset)
+            sampler = SequentialSampler(cast("Sized", dataset))
         if batch_size is not None:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         if collate_fn is None:
             collate_fn = default_convert if batch_sampler is None else default_collate
+        warn_about_workers(num_workers, dataset if iterable else None, drop_last)
 
         self.dataset = dataset
         self.batch_size = batch_size
@@ -153,8 +205,17 @@ class DataLoader:
         self.sampler = sampler
         self.batch_sampler = batch_sampler
         self.collate_fn = collate_fn
-        self._epoch: _Epoch | None = None
-        self._restored: dict[str, Any] | None = None
+        self.pin_memory = pin_memory
+        self.pin_memory_device = pin_memory_device
+        self.timeout = timeout
+        self.worker_init_fn = worker_init_fn
+        self.persistent_workers = persistent_workers
+        self.in_order = in_order
+        self._iterable = iterable
+        self._length_asked_for: int | None = None
+        self._progress = Progress(self._index_sampler, order, reseeds, own_sampler)
+        self._staging: Staging | None = Staging(pin_memory, pin_memory_device)
+        self._pool: WorkerPool | None = None
         self._initialized = True
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -165,76 +226,138 @@ class DataLoader:
         super().__setattr__(name, value)
 
     @property
+    def multiprocessing_context(self) -> BaseContext | None:
+        """The context that starts the workers; None chooses one. It may be set by name."""
+        return self._context
+
+    @multiprocessing_context.setter
+    def multiprocessing_context(self, context: BaseContext | str | None) -> None:
+        self._context = checked_context(context, self.num_workers)
+
+    @property
+    def _auto_collation(self) -> bool:
+        return self.batch_sampler is not None
+
+    @property
     def _index_sampler(self) -> Iterable[Any]:
         return self.sampler if self.batch_sampler is None else self.batch_sampler
 
     def __len__(self) -> int:
-        """The number of batches of an epoch (of samples, where batching is off)."""
-        return len(cast("Sized", self._index_sampler))
+        """The number of batches of an epoch (of samples, where batching is off).
 
-    def __iter__(self) -> Iterator[Any]:
-        epoch = self._begin_epoch()
-        self._epoch = epoch
-        return self._batches(epoch)
+        For an iterable data set it is made of ``len(dataset)``; batches that are skipped count.
+        """
+        length = self._count()
+        if self._iterable:
+            self._length_asked_for = len(cast("Sized", self.dataset))
+        return length
 
-    def _batches(self, epoch: _Epoch) -> Iterator[Any]:
-        indices = iter(self._index_sampler)
-        for position in range(epoch.batches):
-            if next(indices, _END) is _END:
-                raise ValueError(
-                    f"cannot resume after batch {epoch.batches}: the sampler ended after "
-                    f"{position}; is this the data set and sampler that the state is from?"
-                )
-        for index in indices:
-            batch = self._fetch(index)
-            epoch.batches += 1
-            yield batch
-        if self._epoch is epoch:
-            self._epoch = None
+    def _count(self) -> int:
+        if not self._iterable:
+            return len(cast("Sized", self._index_sampler))
+        length = len(cast("Sized", self.dataset))
+        if self.batch_size is None:
+            return length
+        return length // self.batch_size if self.drop_last else math.ceil(length / self.batch_size)
 
-    def _fetch(self, index: Any) -> Any:
-        if self.batch_sampler is None:
-            return self.collate_fn(self.dataset[index])
-        fetch_together = getattr(self.dataset, "__getitems__", None)
-        if not fetch_together:
-            return self.collate_fn([self.dataset[one] for one in index])
-        samples = fetch_together(index)
-        if len(samples) != len(index):
-            raise ValueError(
-                f"{type(self.dataset).__name__}.__getitems__ must return one sample per index, "
-                f"but returned {len(samples)} for {len(index)} indices"
+    def __iter__(self) -> LoaderIterator:
+        stage = None if self._staging is None else self._staging.begin_epoch()
+        # The batches of an iterable data set have no numbers but those of their coming.
+        in_order = self.in_order or self.num_workers == 0 or self._iterable
+        epoch, indices = self._progress.begin(in_order)
+        excess = None
+        if self._iterable and self._length_asked_for is not None:
+            excess = ExcessWarning(self.dataset, self._length_asked_for, self.num_workers)
+        source = self._source(epoch, indices)
+        return LoaderIterator(source, epoch, self._progress.end, self._length(), stage, excess)
+
+    def _source(self, epoch: Epoch, indices: Iterator[Any]) -> NumberedBatches:
+        if self.num_workers > 0:
+            return WorkerIterator(
+                self._workers_for(epoch),
+                None if self._iterable else epoch.tasks(indices),
+                seed=epoch.seed,
+                epoch=epoch.number,
+                keep_pool=self.persistent_workers,
+                skip=epoch.position if self._iterable else 0,
             )
-        return self.collate_fn(samples)
+        if self._iterable:
+            first = 0
+            if epoch.dataset_state is not None:
+                cast("Any", self.dataset).load_state_dict(epoch.dataset_state)
+                first = epoch.position
+            return StreamedBatches(self._open_dataset, epoch, first)
+        fetcher = Fetcher(self.dataset, self.collate_fn, self._auto_collation)
+        return IndexedBatches(fetcher, epoch.tasks(indices), epoch.seed, epoch.number)
 
-    def _begin_epoch(self) -> _Epoch:
-        state, self._restored = self._restored, None
-        if state is not None:
-            self._set_order_state(state)
-            if state["epoch_begun"]:
-                order = {key: state[key] for key in ("generator", "sampler")}
-                return _Epoch(order, state["batches_yielded"])
-        # PyTorch's loader first draws a seed for its workers: without it the orders differ.
-        if self._reseeds:
-            default_generator().random_int64()
-            cast("Generator", self._order).manual_seed(default_generator().random_int64())
-        elif self._order is not None:
-            self._order.random_int64()
-        return _Epoch(self._order_state(), batches=0)
+    def _open_dataset(self) -> IterableFetcher:
+        dataset = cast("IterableDataset[Any]", self.dataset)
+        return IterableFetcher(dataset, self.collate_fn, self.batch_size, self.drop_last)
 
-    def _order_state(self) -> dict[str, Any]:
-        return {
-            "generator": None if self._order is None else self._order.get_state(),
-            "sampler": {} if self._own_sampler else sampler_state(self._index_sampler),
-        }
+    def _workers_for(self, epoch: Epoch) -> WorkerPool:
+        if self._pool is not None and not self._pool.closed:
+            return self._pool
+        settings = WorkerSettings(
+            dataset=self.dataset,
+            collate_fn=self.collate_fn,
+            auto_collation=self._auto_collation,
+            num_workers=self.num_workers,
+            prefetch_factor=2 if self.prefetch_factor is None else self.prefetch_factor,
+            iterable=self._iterable,
+            batch_size=self.batch_size,
+            drop_last=self.drop_last,
+            timeout=self.timeout,
+            worker_init_fn=self.worker_init_fn,
+            multiprocessing_context=self.multiprocessing_context,
+            in_order=self.in_order,
+        )
+        pool = WorkerPool(settings, epoch.base_seed)
+        if self.persistent_workers:
+            self._pool = pool
+        return pool
 
-    def _set_order_state(self, state: dict[str, Any]) -> None:
-        if self._order is not None and state["generator"] is not None:
-            self._order.set_state(state["generator"])
-        if not self._own_sampler:
-            load_sampler_state(self._index_sampler, state["sampler"])
+    def skip(self, batches: Iterable[int], epoch: int | None = None) -> None:
+        """Leave out some batches of an epoch, for example those that made the loss jump.
+
+        They are not fetched (of an iterable data set: read, but not collated), and the batches
+        after them keep their numbers. ``len(loader)`` still counts them. The choice is part of
+        the state, until the epoch is over.
+
+        Parameters
+        ----------
+        batches
+            Numbers of batches, from 0 at the start of the epoch.
+        epoch
+            Which epoch, from 0 for the first of the loader; None for the one under way
+            (resumed ones included), or the next one if none is.
+
+        Raises
+        ------
+        ValueError
+            If the epoch is over, or a number is negative, beyond the end of the epoch, or that
+            of a batch handed out before.
+
+        Examples
+        --------
+        >>> loader = DataLoader(range(8), batch_size=2)
+        >>> loader.skip([1, 2])
+        >>> list(loader), len(list(loader))
+        ([array([0, 1]), array([6, 7])], 4)
+        """
+        self._progress.skip(batches, epoch, self._length())
+
+    def explain(
+        self,
+        *,
+        lengths: ArrayLike | None = None,
+        padding_value: int | None = None,
+        fetch: int = 1,
+    ) -> LoaderReport:
+        """Report what batches hold and how epochs are ordered: see `explanation.explain`."""
+        return explain(self, lengths=lengths, padding_value=padding_value, fetch=fetch)
 
     def state_dict(self) -> dict[str, Any]:
-        """The position of the loader, as a dictionary that ``json`` can write.
+        """The position of the loader, as a small dictionary that ``json`` can write.
 
         In the middle of an epoch (also after a ``break``) it counts the batches handed out, the
         present one included. Between epochs it stands for the start of the next one. If several
@@ -245,25 +368,10 @@ class DataLoader:
         ValueError
             If the order cannot be repeated: a `RandomSampler` without a generator.
         """
-        if self._restored is not None:
-            return dict(self._restored)
-        if self._epoch is not None:
-            order, batches = self._epoch.order, self._epoch.batches
-        else:
-            order, batches = self._order_state(), 0
-            if self._reseeds:
-                order["generator"] = None
-        if order["sampler"] is None:
-            raise ValueError(
-                "the order of a RandomSampler without a generator cannot be repeated; "
-                "give it generator=..."
-            )
-        return {
-            "epoch_begun": self._epoch is not None,
-            "batches_yielded": batches,
-            "batches_per_epoch": self._length(),
-            **order,
-        }
+        of_dataset = None
+        if self._iterable and self.num_workers == 0 and hasattr(self.dataset, "state_dict"):
+            of_dataset = self.dataset.state_dict()
+        return self._progress.state_dict(self._length(), of_dataset)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a state of a loader with the same arguments: see the class's notes.
@@ -277,29 +385,10 @@ class DataLoader:
             If the state is of a loader with another number of batches, or one that shuffles
             while this one does not, or no state at all.
         """
-        keys = {"epoch_begun", "batches_yielded", "batches_per_epoch", "generator", "sampler"}
-        if set(state) != keys:
-            raise ValueError(
-                f"not the state of a DataLoader: expected the keys {sorted(keys)}, "
-                f"but got {sorted(state)}"
-            )
-        if state["batches_per_epoch"] != self._length():
-            raise ValueError(
-                f"the state is of a loader with {state['batches_per_epoch']} batches per epoch, "
-                f"but this one has {self._length()}"
-            )
-        expects_generator = self._order is not None
-        if self._reseeds:
-            expects_generator = state["epoch_begun"]
-        if expects_generator != (state["generator"] is not None):
-            raise ValueError(
-                "the state is of a loader with another order: only one of the two "
-                "shuffles or has a generator"
-            )
-        self._restored = dict(state)
+        self._progress.load_state_dict(state, self._length())
 
     def _length(self) -> int | None:
         try:
-            return len(self)
-        except TypeError:  # a sampler without a length
+            return self._count()
+        except TypeError:  # a sampler or an iterable data set without a length
             return None

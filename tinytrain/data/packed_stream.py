@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinytrain.data.cutting import Tokens
+from tinytrain.data.dataset import IterableDataset
 from tinytrain.data.online_packing import OnlinePacker, Row
 from tinytrain.data.packed import PackedBatch, fill_rows
 from tinytrain.data.packing_report import PackingReport
@@ -17,7 +18,7 @@ from tinytrain.data.packing_report import PackingReport
 __all__ = ["PackedStream"]
 
 
-class PackedStream:
+class PackedStream(IterableDataset[PackedBatch]):
     """Reads sequences from start to end and yields packed rows, each a `PackedBatch` of one row.
 
     Nothing is lost: at the end of the stream the rows that are still open come too. With

@@ -9,12 +9,12 @@ same indices again. A sampler without the two must give the same indices in ever
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, TypeVar, cast
 
 from tinytrain.generator import Generator, as_generator, default_generator
 
-__all__ = ["BatchSampler", "RandomSampler", "Sampler", "SequentialSampler"]
+__all__ = ["BatchSampler", "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler"]
 
 Index_co = TypeVar("Index_co", covariant=True)
 
@@ -131,7 +131,10 @@ class RandomSampler(Sampler[int]):
         if generator is None:
             generator = Generator(default_generator().random_int64())
         n = len(self.data_source)
-        return self._draws(generator, n) if self.replacement else self._permutations(generator, n)
+        # A generator function: nothing is drawn before the first index is asked for.
+        yield from (
+            self._draws(generator, n) if self.replacement else self._permutations(generator, n)
+        )
 
     def _draws(self, generator: Generator, n: int) -> Iterator[list[int]]:
         for start in range(0, self.num_samples, _DRAWS_AT_ONCE):
@@ -150,13 +153,48 @@ class RandomSampler(Sampler[int]):
 
     def state_dict(self) -> dict[str, Any] | None:
         """The generator's state, or None: without a generator the order cannot be repeated."""
-        return None if self.generator is None else {"generator": self.generator.get_state()}
+        return generator_state(self.generator)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set the generator to a state that `state_dict` returned."""
-        if self.generator is None:
-            raise ValueError("a RandomSampler without a generator has no state to restore")
-        self.generator.set_state(state["generator"])
+        load_generator_state(self, self.generator, state)
+
+
+class SubsetRandomSampler(Sampler[Any]):
+    """Given indices in a new random order in each epoch, PyTorch's for the same seed.
+
+    Parameters
+    ----------
+    indices
+        A sequence of indices.
+    generator
+        A generator or a seed; None draws from the default generator of the process.
+
+    Examples
+    --------
+    >>> list(SubsetRandomSampler([10, 20, 30], generator=1))
+    [20, 30, 10]
+    """
+
+    def __init__(self, indices: Sequence[Any], generator: Generator | int | None = None) -> None:
+        self.indices = indices
+        self.generator = None if generator is None else as_generator(generator)
+
+    def __iter__(self) -> Iterator[Any]:
+        for position in as_generator(self.generator).randperm(len(self.indices)).tolist():
+            yield self.indices[position]
+
+    def __len__(self) -> int:
+        """The number of indices."""
+        return len(self.indices)
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """The generator's state, or None: without a generator the order cannot be repeated."""
+        return generator_state(self.generator)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Set the generator to a state that `state_dict` returned."""
+        load_generator_state(self, self.generator, state)
 
 
 class BatchSampler(Sampler[list[Any]]):
@@ -211,6 +249,23 @@ class BatchSampler(Sampler[list[Any]]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the wrapped sampler."""
         load_sampler_state(self.sampler, state)
+
+
+def generator_state(generator: Generator | None) -> dict[str, Any] | None:
+    """The state of a sampler that is one of its generator; None without a generator."""
+    return None if generator is None else {"generator": generator.get_state()}
+
+
+def load_generator_state(
+    sampler: object, generator: Generator | None, state: dict[str, Any]
+) -> None:
+    """Set a sampler's generator to a state that `generator_state` returned."""
+    if generator is None:
+        raise ValueError(
+            f"a {type(sampler).__name__} without a generator has no state to restore; "
+            "give it generator=..."
+        )
+    generator.set_state(state["generator"])
 
 
 def sampler_state(sampler: object) -> dict[str, Any] | None:

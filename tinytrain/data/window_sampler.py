@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinytrain.data.dataset import Subset
 from tinytrain.data.length_report import whole_number
 from tinytrain.data.planned_batches import PlannedBatchSampler
+from tinytrain.data.subset import Subset
 from tinytrain.data.windows import WindowDataset, first_rows
 
 __all__ = ["DisjointWindowBatchSampler"]

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinytrain.data.dataset import Subset
 from tinytrain.data.length_report import whole_number
+from tinytrain.data.subset import Subset
 from tinytrain.data.windows import WindowDataset
 
 __all__ = ["ChronologicalSplit", "chronological_split"]

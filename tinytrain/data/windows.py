@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinytrain.data.dataset import ArrayBatch, Dataset, Subset
+from tinytrain.data.array_dataset import ArrayBatch
+from tinytrain.data.dataset import Dataset
 from tinytrain.data.length_report import whole_number
+from tinytrain.data.subset import Subset
 
 __all__ = ["WindowDataset", "covered_rows"]
 

@@ -29,7 +29,7 @@ tinytrain.testing.mock.ledger.ImplicitSynchronization: x.item() makes the host w
 from typing import Any
 
 from tinytrain.testing.mock.device_array import ndarray
-from tinytrain.testing.mock.functions import cuda, function_named
+from tinytrain.testing.mock.functions import function_named
 from tinytrain.testing.mock.kernels import RawModule
 from tinytrain.testing.mock.ledger import (
     ImplicitSynchronization,
@@ -38,6 +38,7 @@ from tinytrain.testing.mock.ledger import (
     record,
 )
 from tinytrain.testing.mock.report import step_report
+from tinytrain.testing.mock.streams import cuda
 from tinytrain.testing.mock.widening import allow_float64
 
 __all__ = [

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tinytrain.testing.mock import ledger
 from tinytrain.testing.mock.arguments import bound, check_dtype, refuse_list
 from tinytrain.testing.mock.offered import METHODS, READING_METHODS, WAITING_METHODS
+from tinytrain.testing.mock.streams import Stream, current_stream
 from tinytrain.testing.mock.widening import check_float64, names_float64
 from tinytrain.testing.surface import surface
 
@@ -171,6 +172,22 @@ class ndarray:
     def tolist(self) -> Any:
         """Read everything, which waits."""
         return self._read("x.tolist()").tolist()
+
+    def set(self, arr: NDArray[Any], stream: Stream | None = None) -> None:
+        """Fill from a host array; on another stream that happens when somebody waits for it."""
+        if not isinstance(arr, np.ndarray):
+            raise TypeError(f"x.set takes a host array, not {type(arr).__name__}")
+        if arr.dtype != self.dtype or arr.shape != self.shape:
+            raise ValueError(
+                f"x.set: the host array is {arr.dtype} {arr.shape}, x is {self.dtype} {self.shape}"
+            )
+        if not (self._host.flags.c_contiguous and arr.flags.c_contiguous):
+            raise RuntimeError("x.set copies contiguous memory, in C order")
+        ledger.count_copy_to_device(self.nbytes)
+        if stream is not None and not stream.null:
+            self._host.view(np.uint8)[...] = 0xFF  # what is read before the copy is done
+        target = self._host
+        (stream or current_stream()).put(lambda: np.copyto(target, arr))
 
     def fill(self, value: Any) -> None:
         """Set all elements to one number."""

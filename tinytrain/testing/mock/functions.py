@@ -1,7 +1,6 @@
 """CuPy's functions by name, as far as CuPy has them: each computes with NumPy, and is counted."""
 
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -137,16 +136,3 @@ def _count_masks(index: Any) -> None:
 def to_host(array: Any) -> NDArray[Any]:
     """Copy a device array to the host, as ``cupy.asnumpy`` does; host arrays pass."""
     return array.get() if isinstance(array, ndarray) else np.asarray(array)
-
-
-class Stream:
-    """The one queue of work that the mock GPU has; it is always empty."""
-
-    def synchronize(self) -> None:
-        """Wait, on purpose, for nothing."""
-        ledger.count_wait()
-
-
-_stream = Stream()
-cuda = SimpleNamespace(get_current_stream=lambda: _stream)
-"""What tinytrain uses of ``cupy.cuda``."""

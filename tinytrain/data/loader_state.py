@@ -1,0 +1,189 @@
+"""Where a loader is: how many epochs it has begun, in which order, and how to go on from there."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinytrain.data.epoch import Epoch, from_runs, to_runs
+from tinytrain.data.sampler import load_sampler_state, sampler_state
+from tinytrain.generator import Generator, default_generator
+
+__all__ = ["Progress"]
+
+_OF_THE_EPOCH = {"epoch", "epoch_begun", "batches_yielded", "ahead", "batches_per_epoch"}
+_OF_THE_ORDER = {"generator", "sampler", "seed", "base_seed", "skip", "dataset"}
+_KEYS = _OF_THE_EPOCH | _OF_THE_ORDER
+
+
+class Progress:
+    """Begins the epochs of a loader, and keeps what is needed to resume one.
+
+    Parameters
+    ----------
+    sampler
+        Gives the indices of an epoch (or lists of them).
+    order
+        The generator that decides the order, if the loader has one.
+    reseeds
+        Whether `order` gets a seed from the default generator at every epoch.
+    own_sampler
+        Whether the loader made the sampler itself, so that `order` is all of its state.
+    """
+
+    def __init__(
+        self, sampler: Iterable[Any], order: Generator | None, reseeds: bool, own_sampler: bool
+    ) -> None:
+        self._sampler = sampler
+        self._order = order
+        self._reseeds = reseeds
+        self._own_sampler = own_sampler
+        self._seed: int | None = None
+        self._next_epoch = 0
+        self._skips: dict[int, set[int]] = {}
+        self._epoch: Epoch | None = None
+        self._restored: dict[str, Any] | None = None
+
+    def begin(self, in_order: bool) -> tuple[Epoch, Iterator[Any]]:
+        """Begin the next epoch, or go on with a restored one: itself, and its indices."""
+        state, self._restored = self._restored, None
+        resumed = state if state is not None and state["epoch_begun"] else None
+        if state is not None:
+            self._set_order(state)
+        base_seed = resumed["base_seed"] if resumed is not None else None
+        if self._order is not None and self._reseeds and base_seed is None:
+            base_seed = default_generator().random_int64()
+            self._order.manual_seed(default_generator().random_int64())
+        order = self._order_state()
+        indices = iter(self._sampler)
+        number, seed = self._next_epoch, self._sample_seed()
+        if self._order is not None and not self._reseeds:
+            # PyTorch draws a seed for its workers first: without it the orders differ.
+            base_seed = self._order.random_int64()
+        elif base_seed is None and order["sampler"] is None:  # from the default generator, too
+            base_seed = default_generator().random_int64()
+        elif base_seed is None:
+            words = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)
+            base_seed = int(words[0]) % 2**63
+        epoch = Epoch(number, seed, base_seed, order, in_order=in_order)
+        # One that was broken off is over now.
+        self._skips = {later: self._skips[later] for later in self._skips if later >= number}
+        epoch.skipped = self._skips.setdefault(number, set())
+        if resumed is not None:
+            epoch.position, epoch.ahead = resumed["batches_yielded"], set(resumed["ahead"])
+            epoch.dataset_state = resumed["dataset"]
+        self._next_epoch += 1
+        self._epoch = epoch
+        return epoch, indices
+
+    def end(self, epoch: Epoch) -> None:
+        """Note that the batches of an epoch are exhausted."""
+        self._skips.pop(epoch.number, None)
+        if self._epoch is epoch:
+            self._epoch = None
+
+    def skip(self, batches: Iterable[int], epoch: int | None, length: int | None) -> None:
+        """Leave out batches of an epoch: see `DataLoader.skip`."""
+        here, passed, ahead = self._place()
+        number = here if epoch is None else operator.index(epoch)
+        if number < here:
+            raise ValueError(f"epoch {number} is over: the loader is at epoch {here}")
+        chosen = {operator.index(batch) for batch in batches}
+        wrong = {batch for batch in chosen if batch < 0 or (length is not None and batch >= length)}
+        if wrong:
+            raise ValueError(
+                f"an epoch has {'' if length is None else length} batches, numbered from 0, but "
+                f"{sorted(wrong)} were to be skipped"
+            )
+        late = {batch for batch in chosen if batch < passed or batch in ahead}
+        if number == here and late:
+            raise ValueError(
+                f"batches {sorted(late)} of epoch {number} have been handed out already, and "
+                "cannot be skipped: restore a state from before them first"
+            )
+        # In place: an epoch under way holds the same set.
+        self._skips.setdefault(number, set()).update(chosen)
+
+    def _place(self) -> tuple[int, int, set[int]]:
+        """The epoch under way or else the next, its position, and what was handed out beyond."""
+        if self._restored is not None and self._restored["epoch_begun"]:
+            state = self._restored
+            return self._next_epoch, state["batches_yielded"], set(state["ahead"])
+        if self._restored is None and self._epoch is not None:
+            return self._epoch.number, self._epoch.position, self._epoch.ahead
+        return self._next_epoch, 0, set()
+
+    def state_dict(self, length: int | None, dataset_state: Any) -> dict[str, Any]:
+        """The state as `DataLoader.state_dict` returns it."""
+        skip = to_runs(self._skips)
+        if self._restored is not None:
+            return {**self._restored, "skip": skip}
+        epoch = self._epoch
+        order = self._order_state() if epoch is None else epoch.order
+        if order["sampler"] is None:
+            raise ValueError(
+                "the order of a RandomSampler without a generator cannot be repeated; give the "
+                "sampler generator=..."
+            )
+        if epoch is None and self._reseeds:
+            order = {**order, "generator": None}
+        return {
+            "epoch": self._next_epoch if epoch is None else epoch.number,
+            "epoch_begun": epoch is not None,
+            "batches_yielded": 0 if epoch is None else epoch.position,
+            "ahead": [] if epoch is None else sorted(epoch.ahead),
+            "batches_per_epoch": length,
+            **order,
+            "seed": self._seed if epoch is None else epoch.seed,
+            "base_seed": None if epoch is None else epoch.base_seed,
+            "skip": skip,
+            "dataset": None if epoch is None or epoch.exhausted else dataset_state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any], length: int | None) -> None:
+        """Restore a state, as `DataLoader.load_state_dict` does."""
+        if not isinstance(state, dict) or set(state) != _KEYS:
+            raise ValueError(
+                f"not the state of a DataLoader: expected the keys {sorted(_KEYS)}, but got "
+                f"{sorted(state) if isinstance(state, dict) else type(state).__name__}"
+            )
+        if state["batches_per_epoch"] != length:
+            raise ValueError(
+                f"the state is of a loader with {state['batches_per_epoch']} batches per epoch, "
+                f"but this one has {length}"
+            )
+        expects_generator = self._order is not None
+        if self._reseeds:
+            expects_generator = state["epoch_begun"]
+        if expects_generator != (state["generator"] is not None):
+            raise ValueError(
+                "the state is of a loader with another order: only one of the two "
+                "shuffles or has a generator"
+            )
+        self._restored = dict(state)
+        self._next_epoch = state["epoch"]
+        self._seed = state["seed"]
+        self._skips = from_runs(state["skip"])
+
+    def _sample_seed(self) -> int:
+        """The seed of the samples' random numbers: the loader's, or the default generator's."""
+        if self._order is not None and not self._reseeds:
+            return self._order.initial_seed()
+        if self._seed is None:
+            self._seed = default_generator().initial_seed()
+        return self._seed
+
+    def _order_state(self) -> dict[str, Any]:
+        return {
+            "generator": None if self._order is None else self._order.get_state(),
+            "sampler": {} if self._own_sampler else sampler_state(self._sampler),
+        }
+
+    def _set_order(self, state: dict[str, Any]) -> None:
+        if self._order is not None and state["generator"] is not None:
+            self._order.set_state(state["generator"])
+        if not self._own_sampler:
+            load_sampler_state(self._sampler, state["sampler"])

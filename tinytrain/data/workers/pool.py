@@ -1,0 +1,263 @@
+"""The worker processes as the loader sees them: start, tasks out, answers in, death, end."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import time
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from multiprocessing.connection import wait
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tinytrain.data.workers.arena import new_arena
+from tinytrain.data.workers.child import Start, run_worker
+from tinytrain.data.workers.context import choose_context, warm_up
+from tinytrain.data.workers.failure import failure_of
+from tinytrain.data.workers.luggage import Luggage, packed_luggage
+from tinytrain.data.workers.messages import Answer, BeginEpoch, Ready, Task
+from tinytrain.data.workers.process import ENDED_EARLY, Worker, death_report, stop, timeout_report
+from tinytrain.data.workers.settings import WorkerSettings
+from tinytrain.data.workers.transport import Packed, unpack
+from tinytrain.generator import Generator
+
+__all__ = ["WorkerPool"]
+
+
+class WorkerPool:
+    """The worker processes of a loader: started at construction, gone after `close`.
+
+    They are also stopped when the pool is garbage, at the end of the program, and within a second
+    of the death of this process. A loader with ``persistent_workers`` keeps one pool and hands it
+    to the `WorkerIterator` of every epoch.
+
+    Parameters
+    ----------
+    settings
+        What the workers do.
+    base_seed
+        Worker w seeds Python's `random` and tinytrain's default generator with ``base_seed + w``,
+        and NumPy's global state with both numbers.
+
+    Raises
+    ------
+    pickle.PicklingError
+        If the data set, `collate_fn` or `worker_init_fn` cannot be sent to a worker.
+
+    Warns
+    -----
+    UserWarning
+        If the data set holds a random generator: each worker gets a copy in the same state.
+    """
+
+    def __init__(self, settings: WorkerSettings, base_seed: int) -> None:
+        self.settings = settings
+        self.epoch = 0
+        self._arrived: deque[tuple[int, Answer]] = deque()
+        self._workers: list[Worker] = []
+        # The workers outlive the pool by the time they take to stop: nothing here refers to it.
+        self._finalizer = weakref.finalize(self, stop, self._workers, os.getpid())
+        _warn_about_generators(settings.dataset)
+        try:
+            self._start(base_seed)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def processes(self) -> list[Any]:
+        """The process objects, in the order of the workers."""
+        return [worker.process for worker in self._workers]
+
+    @property
+    def closed(self) -> bool:
+        """Whether the workers are gone: closed, or after the death of one."""
+        return not self._finalizer.alive
+
+    def close(self) -> None:
+        """Stop the workers and wait until they are gone: half a second at most if all is well.
+
+        An idle worker ends by itself. One that is at work may finish its batch within half a
+        second, then it is terminated, and if need be killed.
+        """
+        self._finalizer()
+        self._arrived.clear()
+
+    def _start(self, base_seed: int) -> None:
+        settings = self.settings
+        context = choose_context(settings.multiprocessing_context)
+        objects = {
+            "dataset": settings.dataset,
+            "collate_fn": settings.collate_fn,
+            "worker_init_fn": settings.worker_init_fn,
+        }
+        may_fork = settings.multiprocessing_context is None and (
+            multiprocessing.get_start_method(allow_none=True) in (None, "fork")
+        )
+        luggage, context = packed_luggage(objects, context, may_fork)
+        with contextlib.closing(luggage):
+            warm_up(context)
+            for number in range(settings.num_workers):
+                self._start_one(number, luggage, context, base_seed)
+
+    def _start_one(self, number: int, luggage: Luggage, context: Any, base_seed: int) -> None:
+        settings = self.settings
+        arena = new_arena(settings.prefetch_factor)
+        their_tasks, tasks = context.Pipe(duplex=False)
+        results, their_results = context.Pipe(duplex=False)
+        forked = context.get_start_method() == "fork"
+        others = [end for worker in self._workers for end in (worker.tasks, worker.results)]
+        start = Start(
+            number=number,
+            num_workers=settings.num_workers,
+            base_seed=base_seed,
+            slots=settings.prefetch_factor,
+            iterable=settings.iterable,
+            auto_collation=settings.auto_collation,
+            batch_size=settings.batch_size,
+            drop_last=settings.drop_last,
+            luggage=luggage,
+            tasks=their_tasks,
+            results=their_results,
+            arena=arena,
+            not_mine=[tasks, results, *others] if forked else [],
+        )
+        process = context.Process(
+            target=run_worker, args=(start,), name=f"DataLoaderWorker-{number}", daemon=True
+        )
+        try:
+            process.start()
+        except BaseException as error:
+            for part in (tasks, results, arena):
+                part.close()
+            if isinstance(error, BrokenPipeError):
+                raise RuntimeError(
+                    f"DataLoader worker {number} cannot start. {ENDED_EARLY}"
+                ) from error
+            raise
+        finally:
+            their_tasks.close()
+            their_results.close()
+        self._workers.append(Worker(number, process, tasks, results, arena))
+
+    # ------------------------------------------------------------ tasks out
+
+    def begin_epoch(self, seed: int, epoch: int) -> None:
+        """Let the workers begin anew; what is left of an epoch under way is thrown away."""
+        self.epoch += 1
+        for worker in self._workers:
+            self._send(worker, BeginEpoch(self.epoch, seed, epoch))
+        deadline = self.deadline()
+        while any(worker.in_flight for worker in self._workers):
+            self._collect(deadline)
+        self._arrived.clear()
+
+    def send(self, number: int, task: Task) -> None:
+        """Give a worker a task; it must have fewer than `prefetch_factor` waiting."""
+        worker = self._workers[number]
+        self._send(worker, task)
+        worker.in_flight.append(task)
+
+    def _send(self, worker: Worker, message: BeginEpoch | Task) -> None:
+        try:
+            worker.tasks.send(message)
+        except (BrokenPipeError, ConnectionResetError):
+            self._report_death([worker])
+
+    # ------------------------------------------------------------ answers in
+
+    def deadline(self) -> float | None:
+        """When a wait that begins now is too long, in seconds of ``time.monotonic``."""
+        return time.monotonic() + self.settings.timeout if self.settings.timeout > 0 else None
+
+    def receive(self, deadline: float | None) -> tuple[int, Answer]:
+        """The next answer of any worker, with the number of the worker.
+
+        Raises
+        ------
+        RuntimeError
+            If a worker has died, or none answered in time. The workers are then stopped.
+        """
+        while not self._arrived:
+            self._collect(deadline)
+        return self._arrived.popleft()
+
+    def _collect(self, deadline: float | None) -> None:
+        """Wait until something happens, and take what has arrived."""
+        worker_of: dict[Any, Worker] = {}
+        for worker in self._workers:
+            worker_of[worker.results] = worker_of[worker.process.sentinel] = worker
+        # Not for ever at once: on Windows Ctrl-C does not end this wait.
+        seconds = 1.0 if deadline is None else min(1.0, max(0.0, deadline - time.monotonic()))
+        happened = wait(list(worker_of), seconds)
+        talking = [source for source in happened if not isinstance(source, int)]
+        gone = [worker_of[source] for source in talking if not self._read(worker_of[source])]
+        if not talking:
+            gone = [worker_of[source] for source in happened]
+        if gone:
+            # What the others have sent may be what the caller waits for, but an epoch with a
+            # dead worker cannot be finished: say so at once.
+            self._report_death(gone)
+        if not happened and deadline is not None and time.monotonic() >= deadline:
+            self._abandon(timeout_report(self.settings.timeout, self._workers))
+
+    def _read(self, worker: Worker) -> bool:
+        """Take one message of a worker; False if there will be none any more."""
+        try:
+            message = worker.results.recv()
+        except (EOFError, OSError):
+            return False
+        if isinstance(message, Ready):
+            worker.ready = True
+        else:
+            task = worker.in_flight.popleft()
+            self._arrived.append((worker.number, self._opened(message, task, worker)))
+        return True
+
+    def _opened(self, answer: Answer, task: Task, worker: Worker) -> Answer:
+        """The answer with the batch in place of its parcel."""
+        if not isinstance(answer.value, Packed):
+            return answer
+        try:
+            return Answer(answer.number, answer.kind, unpack(answer.value, worker.arena))
+        except Exception as error:
+            error.add_note(
+                f"(while {task} of DataLoader worker {worker.number} was unpickled "
+                "in the main process)"
+            )
+            return Answer(answer.number, "failed", failure_of(error, worker.number))
+
+    # ------------------------------------------------------------ what can go wrong
+
+    def _report_death(self, gone: Sequence[Worker]) -> NoReturn:
+        for worker in gone:
+            worker.process.join(1.0)
+        self._abandon(death_report(gone))
+
+    def _abandon(self, message: str) -> NoReturn:
+        for worker in self._workers:
+            worker.process.terminate()
+        self.close()
+        raise RuntimeError(message)
+
+
+def _warn_about_generators(dataset: Any) -> None:
+    kinds = (np.random.Generator, np.random.RandomState, Generator)
+    names = (
+        [name for name, value in vars(dataset).items() if isinstance(value, kinds)]
+        if hasattr(dataset, "__dict__")
+        else []
+    )
+    if names:
+        warnings.warn(
+            f"the data set {type(dataset).__name__} holds a random generator ({', '.join(names)}). "
+            "Every worker gets a copy of it in the same state, so that all workers draw the same "
+            "numbers. Draw from tinytrain.data.sample_rng(index) in __getitem__ instead: its "
+            "numbers depend on the seed of the loader, the epoch and the index only.",
+            stacklevel=6,
+        )
