@@ -799,3 +799,25 @@ def test_unbroadcast_of_an_axis_of_nothing():
 def test_unbroadcast_returns_what_fits_untouched():
     g = ones(2, 3)
     assert autograd.unbroadcast(g, (2, 3)) is g
+
+
+# ---------------------------------------------------------------- what messages say
+
+
+@pytest.mark.parametrize("device", ACCELERATORS, indirect=True)
+def test_arguments_on_different_devices_have_the_names_of_forward(device):
+    here, there = tt.ones(2), tt.ones(2).cpu()
+    with pytest.raises(RuntimeError, match=r": x is float32 \(2,\) on \w+, y is float32 \(2,\) on"):
+        here * there
+    with pytest.raises(RuntimeError, match=r"pieces\[0\] is .*, pieces\[1\] is .* on cpu; "):
+        tt.cat([here, there])
+
+
+def test_only_what_has_a_dtype_and_a_shape_is_described_as_an_array():
+    class Typed:
+        dtype = "float32"
+
+        def __repr__(self):
+            return "a typed thing"
+
+    assert autograd.describe(Typed()) == "a typed thing"

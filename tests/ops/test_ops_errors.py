@@ -53,6 +53,7 @@ CASES = [
         TypeError,
         "running_var is float64",
     ),
+    (lambda: F.batch_norm(ONES(2, 3), ONES(3), ONES(3), ONES(2)), ValueError, "^batch_norm"),
     # losses
     (
         lambda: F.cross_entropy(ONES(2, 3), tt.tensor([0, 3])),

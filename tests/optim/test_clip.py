@@ -200,6 +200,7 @@ def test_the_norm_of_tensors():
     assert get_total_norm(tensors, math.inf).item() == 4
     assert get_total_norm([]).item() == 0
     assert get_total_norm([tt.zeros(0)], math.inf).item() == 0
+    assert get_total_norm([tt.tensor([math.inf])]).item() == math.inf
     with pytest.raises(RuntimeError, match="norm is inf"):
         get_total_norm([tt.tensor([math.inf])], error_if_nonfinite=True)
 

@@ -9,7 +9,6 @@ from tests.optim.trajectories import (
     CASES,
     STEPS,
     gradients,
-    is_a_sign,
     make_groups,
     run,
     start_values,
@@ -36,17 +35,13 @@ def run_torch(name, settings, dtype, second_group=None, steps=STEPS):
 
 @pytest.mark.parametrize(("name", "settings"), TORCH_CASES)
 def test_equals_torch(device, name, settings):
+    """In float64; `test_the_formula` holds float32 against the same formulas."""
     steps = STEPS if device == "cpu" else 12
-    for dtype, tolerance in ((np.float64, 1e-10), (np.float32, 5e-5)):
-        if dtype == np.float32 and is_a_sign(settings):
-            continue
-        for second_group in (None, SECOND_GROUP):
-            expected, _ = run_torch(name, settings, dtype, second_group, steps)
-            found = run(name, settings, dtype, second_group, steps)
-            for ours, theirs in zip(found, expected, strict=True):
-                np.testing.assert_allclose(
-                    ours, theirs.detach().numpy(), rtol=tolerance, atol=tolerance
-                )
+    for second_group in (None, SECOND_GROUP):
+        expected, _ = run_torch(name, settings, np.float64, second_group, steps)
+        found = run(name, settings, np.float64, second_group, steps)
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-10, atol=1e-10)
 
 
 def to_arrays(value):
