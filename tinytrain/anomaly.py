@@ -11,6 +11,7 @@ import os
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from tinytrain.autograd import Function, Watcher, describe, set_watcher
+from tinytrain.autograd import Function, LeafGradient, Watcher, describe, set_watcher
 from tinytrain.backend import Array, is_array, to_host
 
 PACKAGE = f"{Path(__file__).parent}{os.sep}"
@@ -34,7 +35,8 @@ class Origin(NamedTuple):
     Parameters
     ----------
     layer : str
-        The dotted name of the layer in the outermost one; empty outside of layers.
+        The dotted name of the layer in the outermost one, as it was called; empty outside of
+        layers. A layer that its caller holds under several names has them all: ``first|second``.
     line : str
         File, line number and text of the innermost line outside of this package.
     """
@@ -51,8 +53,11 @@ class detect_anomaly:
 
     - A NaN raises wherever it appears, forward or backward.
     - An Inf raises where the operation made it: none of its inputs and settings was infinite. So
-      the -inf of a mask is let through, and log(0), 1/0 and an overflow are not.
-    - Of gradients every Inf raises.
+      the -inf of a mask is let through, and log(0), 1/0 and an overflow are not. Operations that
+      broadcast are judged element by element; others, such as `exp` or `matmul`, as a whole: an
+      infinite element of an input excuses them everywhere.
+    - Of gradients every Inf raises, also in the sum that a leaf collects in `grad`.
+    - An optimizer's step that makes a parameter NaN or infinite raises.
     - An array that an operation saved for backward must be the same when backward comes: a write
       through `.data`, or an optimizer's step in between, is an error.
 
@@ -100,9 +105,9 @@ class AnomalyWatcher:
         """Look at what an operation computed, and take down what it saved."""
         origin = find_origin(sys._getframe(2))
         found = bad_value(output)
-        if found is not None and (
-            math.isnan(found.value) or not has_infinity([*inputs, *_numbers(node)])
-        ):
+        if found is not None and not math.isnan(found.value):
+            found = bad_value(output, _excused(node, inputs, output))
+        if found is not None:
             given = ", ".join(map(_described_with_range, inputs))
             raise AnomalyError(
                 f"the forward of {node.name} made {found}; inputs: {given}{_at(origin)}"
@@ -137,6 +142,38 @@ class AnomalyWatcher:
                     f"the backward of {node.name} made {found} in the gradient of input "
                     f"{position}{self._at(node)}"
                 )
+        self._look_at_sums(node, results)
+
+    def _look_at_sums(self, node: Function, results: Sequence[Array | None]) -> None:
+        """Add what leaves are about to collect, and look at the sums."""
+        sums: dict[LeafGradient, Array] = {}
+        for edge, result in zip(node.edges or (), results, strict=False):
+            if not isinstance(edge, LeafGradient) or result is None:
+                continue
+            collected = sums.get(edge, edge.array)
+            if collected is None:
+                sums[edge] = result
+                continue
+            with np.errstate(over="ignore"):
+                sums[edge] = collected + result
+            found = bad_value(sums[edge])
+            if found is not None:
+                raise AnomalyError(
+                    f"the gradient that a leaf collects over backward passes became {found} when "
+                    f"the backward of {node.name} added to it: the sum overflowed"
+                    f"{self._at(node)}"
+                )
+
+    def after_update(self, optimizer: str, parameters: Sequence[tuple[str, Array]]) -> None:
+        """Look at the parameters that an optimizer has changed."""
+        for name, array in parameters:
+            found = bad_value(array)
+            if found is not None:
+                raise AnomalyError(
+                    f"{optimizer}.step() made {found} in parameter {name!r}, {describe(array)}; "
+                    f"look at its gradient and the learning rate"
+                    f"{_at(find_origin(sys._getframe(2)))}"
+                )
 
     def _at(self, node: Function) -> str:
         origin = self.origins.get(node)
@@ -164,8 +201,14 @@ class BadValue(NamedTuple):
         return f"{self.value} (element {self.element}; {many})"
 
 
-def bad_value(array: Array) -> BadValue | None:
+def bad_value(array: Array, excused: Any = False) -> BadValue | None:
     """Return the first NaN of an array, or else the first infinity, or None.
+
+    Parameters
+    ----------
+    array : array
+    excused : bool or array of bool
+        Which infinities are let through; broadcast to the array's shape.
 
     Examples
     --------
@@ -177,7 +220,7 @@ def bad_value(array: Array) -> BadValue | None:
     if not is_array(array) or array.dtype.kind != "f":
         return None
     host = to_host(array)
-    bad = ~np.isfinite(host)
+    bad = np.isnan(host) | (np.isinf(host) & ~np.asarray(excused))
     if not bad.any():
         return None
     worst = np.isnan(host) if np.isnan(host).any() else bad
@@ -198,6 +241,18 @@ def has_infinity(values: Sequence[Any]) -> bool:
         return True
     floats = (array for array in arrays_in(values) if array.dtype.kind == "f")
     return any(bool(np.isinf(to_host(array)).any()) for array in floats)
+
+
+def _excused(node: Function, inputs: Sequence[Any], output: Array) -> Any:
+    """Say where an infinite output comes from an infinite input."""
+    arrays = [to_host(value) for value in inputs if is_array(value) and value.dtype.kind == "f"]
+    numbers = [value for value in inputs if not is_array(value)]
+    if not node.broadcasts or has_infinity([*numbers, *_numbers(node)]):
+        return has_infinity([*inputs, *_numbers(node)])
+    excused = np.zeros(output.shape, dtype=bool)
+    for array in arrays:
+        excused |= np.isinf(array)
+    return excused
 
 
 def arrays_in(value: Any) -> Iterator[Array]:
@@ -239,7 +294,7 @@ def _numbers(node: Function) -> list[float]:
 
 
 def _described_with_range(value: Any) -> str:
-    if not is_array(value) or value.dtype.kind != "f" or not value.size:
+    if not is_array(value) or value.dtype.kind not in "fiu" or not value.size:
         return describe(value)
     host = to_host(value)
     return f"{describe(value)} with values from {host.min()} to {host.max()}"
@@ -265,12 +320,34 @@ def find_origin(frame: FrameType | None) -> Origin:
 
 
 def _path(layers: Sequence[Any]) -> str:
-    """Name the innermost layer as the outermost one does: ``blocks.1.feed_forward.0``."""
+    """Name the innermost layer along the calls from the outermost: ``blocks.1.feed_forward.0``."""
     if not layers:
         return ""
-    inner, outer = layers[0], layers[-1]
-    names = (name for name, module in outer.named_modules() if module is inner)
-    return next(names, "") or type(inner).__name__
+    calls = list(reversed(layers))
+    names = [
+        "|".join(_names_in(caller, called)) or type(called).__name__
+        for caller, called in pairwise(calls)
+        if caller is not called
+    ]
+    return ".".join(names) or type(calls[0]).__name__
+
+
+def _names_in(caller: Any, called: Any) -> list[str]:
+    """List the names that a layer has in its caller, as near to the top as there are any."""
+    level: list[tuple[str, Any]] = [("", caller)]
+    seen: set[int] = set()
+    while level:
+        below = [
+            (prefix + name, child)
+            for prefix, module in level
+            for name, child in module.named_children()
+        ]
+        found = [name for name, child in below if child is called]
+        if found:
+            return found
+        level = [(f"{name}.", child) for name, child in below if id(child) not in seen]
+        seen |= {id(child) for _, child in level}
+    return []
 
 
 def _at(origin: Origin, how: str = "") -> str:

@@ -27,10 +27,13 @@ class Scale(nn.Module):
 
 EVERYTHING = [
     "parameters",
+    "instances",
     "modes",
+    "dtype",
     "gradients reach",
     "state dict",
     "gradient",
+    "gradient in training",
     "repr",
     "global state",
     "mock GPU",
@@ -50,7 +53,10 @@ EVERYTHING = [
     ],
 )
 def test_right_layer_passes_every_check(make, inputs):
-    assert check_layer(make, *inputs) == EVERYTHING
+    expected = EVERYTHING
+    if isinstance(make, nn.Module):
+        expected = ["copies" if name == "instances" else name for name in EVERYTHING]
+    assert check_layer(make, *inputs) == expected
 
 
 def test_the_layer_is_left_alone():
@@ -166,6 +172,106 @@ class HostArray(Scale):
         return super().forward(x) + tt.Tensor(np.zeros(3, dtype=x.dtype))
 
 
+class TensorsInATuple(Scale):
+    def __init__(self):
+        super().__init__()
+        self.shifts = (tt.ones(3), tt.ones(3))
+
+    def forward(self, x):
+        return super().forward(x) + self.shifts[0]
+
+
+class OfTheClass(Scale):
+    factor = nn.Parameter(tt.ones(3))
+
+    def forward(self, x):
+        return super().forward(x) * self.factor
+
+
+shared_factor = nn.Parameter(tt.ones(3))
+
+
+class SharedParameter(Scale):
+    def __init__(self):
+        super().__init__()
+        self.factor = shared_factor
+
+    def forward(self, x):
+        return super().forward(x) * self.factor
+
+
+class SeedsInInit(Scale):
+    def __init__(self):
+        tt.manual_seed(0)
+        super().__init__()
+
+
+class SeedsNumpyInInit(Scale):
+    def __init__(self):
+        np.random.seed(0)
+        super().__init__()
+
+
+class RunningMeanAsNumber(Scale):
+    def __init__(self):
+        super().__init__()
+        self.mean = 0.0
+
+    def forward(self, x):
+        if self.training:
+            self.mean += 0.1 * (float(x.detach().mean()) - self.mean)
+        return super().forward(x) - self.mean
+
+
+class WrongGradientInTraining(Scale):
+    def forward(self, x):
+        weight = tt.apply(Crooked(), self.weight) if self.training else self.weight * 2
+        return x * weight + self.bias
+
+
+class DetachesInTraining(Scale):
+    def forward(self, x):
+        return super().forward(x.detach() if self.training else x)
+
+
+class WritesItsInputInTraining(Scale):
+    def forward(self, x):
+        if self.training:
+            x.data *= 1.5
+        return super().forward(x)
+
+
+class SeedsNumpyInTraining(Scale):
+    def forward(self, x):
+        if self.training:
+            np.random.seed(0)
+        return super().forward(x)
+
+
+class SeedsInTraining(Scale):
+    def forward(self, x):
+        if self.training:
+            tt.manual_seed(3)
+        return super().forward(x)
+
+
+class TimesZero(Scale):
+    def forward(self, x):
+        return x * self.weight + 0 * self.bias
+
+
+class DoubleParameter(Scale):
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(tt.ones(3, dtype=tt.float64))
+
+
+class SharesTheLoadedArrays(Scale):
+    def load_state_dict(self, state_dict, strict=True):
+        for name, parameter in self.named_parameters():
+            parameter.data = state_dict[name].data
+
+
 class NotATensor(Scale):
     def forward(self, x):
         return {"x": x}
@@ -183,6 +289,20 @@ FAULTS = [
     (Detached, r"gradients reach: no gradient reaches parameter bias"),
     (HiddenState, r"state dict: output 0, .*whatever decides the output is a parameter, a buffer"),
     (WrongGradient, r"gradient: input 1, element .*1 is weight, 2 is bias"),
+    (TensorsInATuple, r"parameters: shifts is a plain Tensor in a tuple, .*nor moved to a GPU"),
+    (OfTheClass, r"parameters: factor is a Parameter of the class OfTheClass, shared by all"),
+    (SharedParameter, r"instances: factor of one instance shares memory with factor of another"),
+    (SeedsInInit, r"instances: making a layer reseeded tinytrain's default generator"),
+    (SeedsNumpyInInit, r"instances: making a layer changed np.random's state"),
+    (RunningMeanAsNumber, r"state dict: output 0, .*a buffer \(as a running mean\)"),
+    (WrongGradientInTraining, r"gradient in training: input 1, element .*1 is weight"),
+    (DetachesInTraining, r"gradient in training: input 0, element .*analytic 0,"),
+    (WritesItsInputInTraining, r"modes: input 0, .*must not write into it \(in training\)"),
+    (SeedsNumpyInTraining, r"global state: train\(True\) .*changed np.random's state"),
+    (SeedsInTraining, r"global state: a call in training mode reseeded tinytrain's"),
+    (TimesZero, r"gradients reach: the gradient of parameter bias is 0 everywhere, .*unused"),
+    (DoubleParameter, r"dtype: output 0 is float64 for inputs of float32 .*bias is float64"),
+    (SharesTheLoadedArrays, r"state dict: weight shares memory with the state dict"),
     (OddRepr, r"repr: repr is 'a scale', expected OddRepr\(...\)"),
     (ChangesRandomState, r"global state: .*changed the default generator's state"),
     (ChangesNumpyRandomState, r"global state: .*changed np.random's state"),
@@ -207,6 +327,49 @@ def test_every_check_can_object():
 def test_exceptions_may_be_named():
     assert check_layer(Forgotten, X, unused=["bias"])
     assert check_layer(ReadsValues, X, may_wait=True)
+
+
+class HoldsItself(Scale):
+    def __init__(self):
+        super().__init__()
+        self.scaled = lambda x: x * self.weight
+
+    def forward(self, x):
+        return self.scaled(x) + self.bias
+
+
+def test_function_that_holds_the_layer_is_named_where_copies_are_made():
+    words = r"copies: scaled is a function that holds a layer .*make it a method"
+    with pytest.raises(CheckError, match=words):
+        check_layer(HoldsItself(), X)
+    assert check_layer(HoldsItself, X)
+
+
+def test_layers_that_mean_it():
+    assert check_layer(TimesZero, X, unused=["bias"])
+    assert check_layer(DoubleParameter, tt.tensor(X, dtype=tt.float64))
+
+    class Gate(Scale):
+        def __init__(self):
+            super().__init__()
+            self.gate = nn.Parameter(tt.zeros(1))
+
+        def forward(self, x):
+            return x + self.gate * super().forward(x)
+
+    assert check_layer(Gate, X)
+
+
+def test_generators_are_left_alone():
+    before = tt.default_generator().get_state()
+    check_layer(lambda: nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5)), X)
+    assert tt.default_generator().get_state() == before
+
+
+@pytest.mark.parametrize("layer", [3, None, "Linear"])
+def test_what_is_no_layer(layer):
+    with pytest.raises(TypeError, match=r"takes an nn\.Module or what makes one, got"):
+        check_layer(layer, X)
 
 
 def test_what_cannot_be_checked():

@@ -40,6 +40,7 @@ def composed(x, y):
 
 EVERYTHING = [
     "result",
+    "backward",
     "read-only arrays",
     "float32",
     "memory layouts",
@@ -49,6 +50,7 @@ EVERYTHING = [
     "gradients of their own",
     "result used twice",
     "diamond",
+    "another call",
     "one tensor in two places",
     "backward twice",
     "memory",
@@ -74,7 +76,7 @@ def test_functions_and_tensors_are_taken_too():
 
 def test_what_has_no_gradient():
     assert "gradient" not in check_op(lambda x, y: x > y, X, Y)
-    assert "gradient" not in check_op(lambda x: x * 2, np.arange(3))
+    assert "gradient" not in check_op(lambda x: x * 2, np.arange(3), differentiable=False)
 
 
 def test_inputs_and_settings_are_left_alone():
@@ -93,6 +95,9 @@ def test_inputs_and_settings_are_left_alone():
 def test_nothing_to_check():
     with pytest.raises(ValueError, match="at least one tensor or array"):
         check_op(lambda x: x, 2.0)
+    for nothing in (np.arange(3), np.zeros((0, 2))):
+        with pytest.raises(ValueError, match=r"given none with elements: .*differentiable=False"):
+            check_op(lambda x: x * 2, nothing)
     with pytest.raises(CheckError, match="at least two inputs of one shape"):
         check_op(Right, X, sample(2, 1, 1))
 
@@ -268,6 +273,88 @@ class MaskIndex(Right):
         return z
 
 
+class RemembersInTheClass(Right):
+    def forward(self, x, y):
+        type(self).last = (x, y)
+        return x * y
+
+    def backward(self, gradient):
+        x, y = self.last
+        return gradient * y, gradient * x
+
+
+class WritesItsOutput(Right):
+    def forward(self, x, y):
+        self.product = super().forward(x, y)
+        return self.product
+
+    def backward(self, gradient):
+        self.product += 1
+        del self.product
+        return super().backward(gradient)
+
+
+class InSinglePrecision(Right):
+    def backward(self, gradient):
+        x, y = (value.astype("float32") for value in self.saved)
+        narrow = gradient.astype("float32")
+        return (narrow * y).astype(gradient.dtype), (narrow * x).astype(gradient.dtype)
+
+
+class OffByOneMillionth(Right):
+    def backward(self, gradient):
+        x, y = self.saved
+        return gradient * y * (1 + 1e-6), gradient * x
+
+
+class WidensItsGradient(Right):
+    def backward(self, gradient):
+        x, y = self.saved
+        return gradient * y * np.float64(1.0), gradient * x
+
+
+class NoBackward(Function):
+    def forward(self, x, y):
+        return x * y
+
+
+class ListOfGradients(Right):
+    def backward(self, gradient):
+        return list(super().backward(gradient))
+
+
+class TensorAsGradient(Right):
+    def backward(self, gradient):
+        first, second = super().backward(gradient)
+        return tt.Tensor(first), second
+
+
+class OneGradientOfTwo(Right):
+    def backward(self, gradient):
+        return super().backward(gradient)[0]
+
+
+class BackwardRaises(Right):
+    def backward(self, gradient):
+        raise KeyError("lost")
+
+
+class GivesNaN(Right):
+    def forward(self, x, y):
+        return super().forward(x, y) * np.nan
+
+
+class Overflows(Right):
+    def forward(self, x, y):
+        return super().forward(x * 1e30, y * 1e30) / 1e30 / 1e30
+
+
+class KeepsALittle(Right):
+    def forward(self, x, y):
+        self.keep = x * 1.0
+        return super().forward(x, y)
+
+
 class TooManyGradients(Right):
     def backward(self, gradient):
         return (*super().backward(gradient), gradient)
@@ -305,7 +392,19 @@ FAULTS = [
     (WrongKeyword, {}, r"(source for a GPU|mock GPU): .*initial"),
     (MaskIndex, {}, r"source for a GPU: .*a boolean mask waits .*xp.where"),
     (lambda x, y: x * y * float(x.sum() > 0), {}, r"mock GPU: it raised ImplicitSynchronization"),
-    (TooManyGradients, {}, r"it raised RuntimeError: .*returned 3 gradients for 2 inputs"),
+    (TooManyGradients, {}, r"backward: .*returned 3 gradients for 2 inputs"),
+    (RemembersInTheClass, {}, r"another call: the gradient of input 0.*nothing in the class"),
+    (WritesItsOutput, {}, r"(backward|read-only arrays): it raised ValueError: .*the output"),
+    (InSinglePrecision, {}, r"gradient: input 0, .*six digits: is something computed in float32"),
+    (OffByOneMillionth, {}, r"gradient: input 0, .*12 of 12 elements are wrong"),
+    (WidensItsGradient, {}, r"float32: .*given float32 and returned float64 for input 0"),
+    (NoBackward, {}, r"backward: NoBackward defines no backward; .*differentiable = False"),
+    (ListOfGradients, {}, r"backward: .*returned a list; return an array, or a tuple"),
+    (TensorAsGradient, {}, r"backward: .*returned a Tensor; return an array"),
+    (OneGradientOfTwo, {}, r"backward: .*returned 1 gradients for 2 inputs"),
+    (BackwardRaises, {}, r"backward: it raised KeyError: 'lost'; forward and backward must run"),
+    (GivesNaN, {}, r"result: output 0 is NaN at element \(0, 0\); mend forward"),
+    (Overflows, {}, r"float32: output 0, element \(0, 0\) is inf in float32, and .*beyond 3.4e38"),
 ]
 
 
@@ -315,6 +414,29 @@ def test_planted_fault_is_named(function, settings, words):
         check_op(function, X, Y, **settings)
     assert re.search(words, str(caught.value)), str(caught.value)
     assert str(caught.value).startswith(getattr(function, "__name__", "") + ": ")
+
+
+def test_small_samples_show_what_is_kept():
+    with pytest.raises(CheckError, match=r"memory: KeepsALittle.keep keeps an array .*\(2, 3\)"):
+        check_op(KeepsALittle, X[:2, :3], Y[:2, :3])
+
+
+class Power(Function):
+    def __init__(self, exponent):
+        self.exponent = exponent
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (Right(), r"got an object of Right, which would run forward alone: give the class"),
+        (Power, r"makes Power\(\), but its __init__ needs exponent: give a function"),
+        (None, r"takes a subclass of tt.Function or a function of tensors, got None"),
+    ],
+)
+def test_what_is_no_operation(function, words):
+    with pytest.raises(TypeError, match=words):
+        check_op(function, X, Y)
 
 
 def test_every_check_can_object():

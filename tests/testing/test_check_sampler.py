@@ -32,7 +32,8 @@ class Shuffled(Sampler):
         self.generator.set_state(state["generator"])
 
 
-EVERYTHING = ["length", "indices", "cover", "repeatable", "epochs", "state"]
+EVERYTHING = ["length", "indices", "cover", "repeatable", "epochs"]
+EVERYTHING += ["spread", "two at once", "global state", "state"]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,8 @@ EVERYTHING = ["length", "indices", "cover", "repeatable", "epochs", "state"]
     ],
 )
 def test_right_sampler_passes_every_check(make, settings):
-    assert check_sampler(make, N, **settings) == EVERYTHING
+    expected = [name for name in EVERYTHING if name != "spread" or settings.get("shuffled", True)]
+    assert check_sampler(make, N, **settings) == expected
 
 
 def test_draws_with_replacement():
@@ -150,6 +152,42 @@ class LiveState(Shuffled):
         return self.state
 
 
+class OneSwap(Shuffled):
+    def __iter__(self):
+        first, second = self.generator.randperm(N)[:2].tolist()
+        order = list(range(N))
+        order[first], order[second] = second, first
+        return iter(order)
+
+
+class ReturnsItself(Shuffled):
+    def __iter__(self):
+        self.left = list(super().__iter__())
+        return self
+
+    def __next__(self):
+        if not self.left:
+            raise StopIteration
+        return self.left.pop()
+
+
+class SeedsNumpy(Shuffled):
+    def __iter__(self):
+        np.random.seed(0)
+        return super().__iter__()
+
+
+class SeedsTheDefault(Shuffled):
+    def __iter__(self):
+        tt.manual_seed(0)
+        return super().__iter__()
+
+
+class EmptiesTheState(Shuffled):
+    def load_state_dict(self, state):
+        self.generator.set_state(state.pop("generator"))
+
+
 FAULTS = [
     (WrongLength, r"length: len\(sampler\) is 13, but epoch 0 has 12 items"),
     (OnlyOneEpoch, r"length: epoch 1 is empty; every call of __iter__ must start"),
@@ -160,6 +198,11 @@ FAULTS = [
     (SharedGenerator, r"repeatable: two samplers of seed 1 differ in epoch 0"),
     (SameEveryEpoch, r"epochs: epoch 1 has the order of epoch 0"),
     (IgnoresTheSeed, r"epochs: seeds 1 and 2 give the same order; use the seed"),
+    (OneSwap, r"spread: .*half of the 12 indices move by no more than 0 places"),
+    (ReturnsItself, r"two at once: of two iterators that were open at once, number \d gave"),
+    (SeedsNumpy, r"global state: an epoch changed np.random's state"),
+    (SeedsTheDefault, r"global state: an epoch reseeded tinytrain's default generator"),
+    (EmptiesTheState, r"state: the dictionary given to load_state_dict changed"),
     (NoState, r"state: epochs differ, but there is no state_dict"),
     (EmptyState, r"state: after load_state_dict, epoch 0 is .*, expected"),
     (StateIsNone, r"state: state_dict\(\) is None"),
@@ -183,6 +226,27 @@ def test_every_check_can_object():
 def test_unshuffled_sampler_that_shuffles_is_found():
     with pytest.raises(CheckError, match="epochs: epoch 1 differs from epoch 0"):
         check_sampler(Shuffled, N, shuffled=False)
+
+
+def test_little_movement_may_be_meant():
+    assert "spread" in check_sampler(OneSwap, N, spread=0)
+
+
+@pytest.mark.parametrize("length", [10, 30, 300])
+def test_full_shuffles_move_far_enough(length):
+    for first in range(0, 40, 2):
+        check_sampler(lambda seed: RandomSampler(range(length), generator=first + seed), length)  # noqa: B023
+
+
+def test_global_state_is_left_alone():
+    before = tt.default_generator().get_state()
+    check_sampler(Shuffled, N)
+    assert tt.default_generator().get_state() == before
+
+
+def test_a_sampler_is_not_what_makes_one():
+    with pytest.raises(TypeError, match="a function from a seed to a sampler, got a RandomSampler"):
+        check_sampler(RandomSampler(range(N)), N)
 
 
 def test_too_few_items():

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinytrain.testing.errors import CheckError, Step, name_of, run_steps
+from tinytrain.testing.random_effects import random_effects
 
 SEEDS = (1, 2)
 EPOCHS = 3
@@ -14,12 +15,18 @@ REMEDY = "make(seed) must return a sampler with __iter__; see tinytrain.data.Sam
 
 
 def check_sampler(
-    make: Callable[[int], Any], length: int, *, shuffled: bool = True, covers: bool = True
+    make: Callable[[int], Any],
+    length: int,
+    *,
+    shuffled: bool = True,
+    covers: bool = True,
+    spread: float = 0.03,
 ) -> list[str]:
     """Check everything that a sampler has to get right, and say in words what it got wrong.
 
     Its length; integers within the data set, each once; the same order for the same seed, another
-    one in every epoch and for another seed; and a state from which the next epoch is repeated.
+    one in every epoch and for another seed; two epochs that run at once; nothing global touched but
+    by draws from tinytrain's default generator; and a state from which the next epoch is repeated.
 
     Parameters
     ----------
@@ -31,6 +38,10 @@ def check_sampler(
         Whether epochs differ. Otherwise all epochs, and all seeds, must give the same.
     covers : bool
         Whether an epoch has every index exactly once.
+    spread : float
+        The half of the indices that moves most from one epoch to the next moves at least this
+        share of `length`: a quarter and more after a full shuffle, 0 where a few items change
+        places. Looked at where epochs are shuffled and cover everything; 0 to let all pass.
 
     Returns
     -------
@@ -41,6 +52,8 @@ def check_sampler(
     ------
     CheckError
         An objection: what was found and expected, and what to do.
+    TypeError
+        `make` is no function.
     ValueError
         `length` is too small for shuffling to show.
 
@@ -48,8 +61,14 @@ def check_sampler(
     --------
     >>> from tinytrain.data import RandomSampler
     >>> check_sampler(lambda seed: RandomSampler(range(20), generator=seed), 20)
-    ['length', 'indices', 'cover', 'repeatable', 'epochs', 'state']
+    ['length', 'indices', 'cover', 'repeatable', 'epochs', 'spread', 'two at once', 'global state',
+    'state']
     """
+    if not callable(make):
+        raise TypeError(
+            "check_sampler takes a function from a seed to a sampler, got a "
+            f"{type(make).__name__}; write lambda seed: ..."
+        )
     if length < 10:
         raise ValueError(f"check_sampler needs a data set of at least 10 items, got {length}")
     steps: list[Step] = [
@@ -61,6 +80,12 @@ def check_sampler(
     steps += [
         ("repeatable", lambda: _check_repeatable(make), REMEDY),
         ("epochs", lambda: _check_epochs(make, shuffled), REMEDY),
+    ]
+    if covers and shuffled:
+        steps.append(("spread", lambda: _check_spread(make, length, spread), REMEDY))
+    steps += [
+        ("two at once", lambda: _check_two_at_once(make, length, covers), REMEDY),
+        ("global state", lambda: _check_global_state(make), REMEDY),
         ("state", lambda: _check_state(make, shuffled), REMEDY),
     ]
     return run_steps(name_of(type(make(SEEDS[0]))), steps)
@@ -145,6 +170,58 @@ def _check_epochs(make: Callable[[int], Any], shuffled: bool) -> None:
         )
 
 
+def _check_spread(make: Callable[[int], Any], length: int, spread: float) -> None:
+    """Compare where each index stands in one epoch and in the next."""
+    places = [np.argsort(_flat(epoch)) for epoch in _epochs(make(SEEDS[0]))]
+    moves = np.abs(np.diff(places, axis=0))
+    median = float(np.median(moves))
+    if median < spread * length:
+        raise CheckError(
+            f"from one epoch to the next half of the {length} indices move by no more than "
+            f"{median:g} places ({float((moves == 0).mean()):.0%} stay), and after a full shuffle "
+            f"by some {0.3 * length:.0f}; draw a new permutation in every epoch, or give spread=0 "
+            "if so little is meant"
+        )
+
+
+def _check_two_at_once(make: Callable[[int], Any], length: int, covers: bool) -> None:
+    """Two epochs in step, as a loader for training and another one would walk them."""
+    alone = [len(epoch) for epoch in _epochs(make(SEEDS[0]), 2)]
+    sampler = make(SEEDS[0])
+    open_ones = [iter(sampler), iter(sampler)]
+    epochs: list[list[Any]] = [[], []]
+    going = [0, 1]
+    while going:
+        for which in list(going):
+            try:
+                epochs[which].append(next(open_ones[which]))
+            except StopIteration:
+                going.remove(which)
+    for which, epoch in enumerate(epochs):
+        whole = sorted(_flat(epoch)) == list(range(length)) if covers else len(epoch) in alone
+        if not whole:
+            raise CheckError(
+                f"of two iterators that were open at once, number {which} gave {len(epoch)} items, "
+                f"{_show(epoch)}, and no whole epoch; every call of __iter__ must return an "
+                "iterator of its own (a generator function does, `return self` does not)"
+            )
+
+
+def _check_global_state(make: Callable[[int], Any]) -> None:
+    """Object to an epoch that touches NumPy's random state, or reseeds the default generator."""
+    effects = random_effects(lambda: list(make(SEEDS[0])))
+    if effects.numpy:
+        raise CheckError(
+            "an epoch changed np.random's state, which belongs to the whole process; draw from a "
+            "tt.Generator(seed) of your own"
+        )
+    if effects.reseeded:
+        raise CheckError(
+            "an epoch reseeded tinytrain's default generator (tt.manual_seed), from which weights "
+            "and dropout are drawn; use a tt.Generator(seed) of your own"
+        )
+
+
 def _check_state(make: Callable[[int], Any], shuffled: bool) -> None:
     sampler = make(SEEDS[0])
     if not (hasattr(sampler, "state_dict") and hasattr(sampler, "load_state_dict")):
@@ -165,8 +242,14 @@ def _check_state(make: Callable[[int], Any], shuffled: bool) -> None:
                 f"the state taken before epoch {epoch} changed while it ran; return copies"
             )
         other = make(SEEDS[1])
-        other.load_state_dict(json.loads(text))
+        given = json.loads(text)
+        other.load_state_dict(given)
         found = list(other)
+        if _as_json(given) != text:
+            raise CheckError(
+                "the dictionary given to load_state_dict changed; copy what is in it, for somebody "
+                "else may load it too"
+            )
         if found != expected:
             raise CheckError(
                 f"after load_state_dict, epoch {epoch} is {_show(found)}, expected "

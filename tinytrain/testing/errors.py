@@ -23,6 +23,11 @@ class CheckError(AssertionError):
     """
 
 
+WRITES = (
+    "work on a copy: nobody writes into an array that it did not allocate (an input, what was "
+    "saved, the output, a gradient)"
+)
+
 Step: TypeAlias = "tuple[str, Callable[[], object], str]"
 """The name of a check, the check, and what to do where it raises something else than CheckError."""
 
@@ -63,7 +68,8 @@ def run_steps(subject: str, steps: Iterable[Step]) -> list[str]:
         except Exception as error:
             words = str(error)
             if not isinstance(error, CheckError):
-                words = f"it raised {type(error).__name__}: {words}; {remedy}"
+                writes = isinstance(error, ValueError) and "read-only" in words
+                words = f"it raised {type(error).__name__}: {words}; {WRITES if writes else remedy}"
             objection = CheckError(f"{subject}: {name}: {words}")
             for note in getattr(error, "__notes__", ()):
                 objection.add_note(note)

@@ -17,6 +17,7 @@ from tinytrain.testing.errors import CheckError
 from tinytrain.testing.graph_checks import nodes_below
 from tinytrain.testing.passes import (
     Call,
+    Host,
     Pass,
     backward_through,
     compare,
@@ -58,12 +59,74 @@ def check_result(function: Call, inputs: Sequence[Any], differentiable: bool = T
                 "differentiable; set the class attribute differentiable = False"
             )
     first = host_copies(outputs)
+    if not any(is_float_array(a) and np.isnan(to_host(a)).any() for a in inputs):
+        _check_no_nan(first)
     again = host_copies(outputs_of(function(*leaves(copies))))
     compare(
         Pass(again, {}),
         Pass(first, {}),
         "two calls with the same inputs differ: fix the random seed, and keep no state",
     )
+
+
+def _check_no_nan(outputs: Sequence[Host]) -> None:
+    for k, output in enumerate(outputs):
+        if output.dtype.kind == "f" and np.isnan(output).any():
+            index = tuple(int(i) for i in np.argwhere(np.isnan(output))[0])
+            raise CheckError(
+                f"output {k} is NaN at element {index}; mend forward, or give samples for which "
+                "the function is defined"
+            )
+
+
+def check_backward(function: Call, inputs: Sequence[Any]) -> None:
+    """Every node's backward returns one array, or None, for each input, in the input's dtype."""
+    outputs = outputs_of(function(*leaves(inputs)))
+    for node in nodes_below(outputs):
+        _look_at_results(node)
+    backward_through(outputs)
+
+
+def _look_at_results(node: Function) -> None:
+    """Let one node object to what its backward returns, before the base class mends it."""
+    original = getattr(node, "backward", None)
+    if original is None:
+        raise CheckError(
+            f"{node.name} defines no backward; define it, or set the class attribute "
+            "differentiable = False"
+        )
+
+    def looking(gradient: Array) -> Any:
+        results = original(gradient)
+        _check_results(node, gradient, results)
+        return results
+
+    vars(node)["backward"] = looking
+
+
+def _check_results(node: Function, gradient: Array, results: Any) -> None:
+    several = results if isinstance(results, tuple) else (results,)
+    for result in several:
+        if isinstance(result, Tensor) or not (result is None or hasattr(result, "dtype")):
+            raise CheckError(
+                f"{node.name}.backward returned a {type(result).__name__}; return an array, or a "
+                "tuple with an array or None for each input"
+            )
+    if len(several) != len(node.inputs):
+        raise CheckError(
+            f"{node.name}.backward returned {len(several)} gradients for {len(node.inputs)} "
+            "inputs; return one for each, None where there is none"
+        )
+    for position, result in enumerate(several):
+        if result is None or not node.needs[position]:
+            continue
+        _, dtype = node.inputs[position]
+        if dtype == gradient.dtype != result.dtype:
+            raise CheckError(
+                f"{node.name}.backward was given {gradient.dtype} and returned {result.dtype} for "
+                f"input {position}, which is {dtype}; keep to the dtype, constants are Python "
+                "floats (math.sqrt(2), not np.sqrt(2))"
+            )
 
 
 def check_no_graph(function: Call, inputs: Sequence[Any]) -> None:
@@ -96,6 +159,8 @@ def check_float32(
     """
     exact = run(function, in_dtype(inputs, np.float64))
     narrow = run(function, in_dtype(inputs, np.float32))
+    if rtol is not None:
+        _check_overflow(narrow.outputs, exact.outputs)
     remedy = (
         "constants are Python floats (math.sqrt(2), not np.sqrt(2)), and whatever makes an array "
         "says which dtype"
@@ -105,6 +170,21 @@ def check_float32(
         {i: g.astype(np.float32) for i, g in exact.gradients.items()},
     )
     compare(narrow, expected, remedy, rtol, atol)
+    check_backward(function, in_dtype(inputs, np.float32))
+
+
+def _check_overflow(narrow: Sequence[Host], exact: Sequence[Host]) -> None:
+    for k, (one, other) in enumerate(zip(narrow, exact, strict=True)):
+        if one.shape != other.shape or one.dtype.kind != "f":
+            continue
+        wrong = np.isfinite(other) & ~np.isfinite(one)
+        if wrong.any():
+            index = tuple(int(i) for i in np.argwhere(wrong)[0])
+            raise CheckError(
+                f"output {k}, element {index} is {one[index]} in float32, and {other[index]:.6g} "
+                "in float64: a result or one on the way to it is beyond 3.4e38; compute it in "
+                "another way (subtract the largest before exp), or give smaller samples"
+            )
 
 
 # ---------------------------------------------------------------- memory
@@ -145,6 +225,8 @@ def check_layouts(function: Call, inputs: Sequence[Any]) -> None:
 def check_frozen(function: Call, inputs: Sequence[Any]) -> None:
     """Nobody writes into an array of others: all that the operation gets or gives is read-only.
 
+    The outputs, too, which backward may have kept: they are the user's.
+
     For host memory: the arrays of a GPU cannot be frozen.
     """
     if backend.get_device() != "cpu":
@@ -156,10 +238,13 @@ def check_frozen(function: Call, inputs: Sequence[Any]) -> None:
     upstreams = [upstream_of(output) for output in outputs if output.requires_grad]
     for upstream in upstreams:
         _freeze(upstream.data)
+    for output in outputs:
+        _freeze(output.data)
     for node in nodes_below(outputs):
         _freeze_gradients(node)
     backward_through(outputs, upstreams)
-    compare(Pass(host_copies(outputs), gradients_of(tensors)), expected, "see above")
+    remedy = "all arrays were read-only, and yet an output or a gradient changed: work on copies"
+    compare(Pass(host_copies(outputs), gradients_of(tensors)), expected, remedy)
 
 
 def _freeze(value: Any) -> Any:
