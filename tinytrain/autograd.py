@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, ClassVar, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from tinytrain.backend import REMEDY, Array, as_array, device_of, xp_of
+from tinytrain.in_place import Hold, changed_array_error, writable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,14 +49,15 @@ class LeafGradient:
         if self.array is None:
             self.set(contribution)
         else:
-            self.array += contribution
+            sum_so_far = writable(self.array)
+            sum_so_far += contribution
 
     def set(self, gradient: Array) -> None:
         """Replace what was collected by a copy of `gradient`."""
         if self.view is None:
             self.array = gradient.copy()
         else:
-            self.view[...] = gradient
+            writable(self.view)[...] = gradient
             self.array = self.view
 
     def clear(self) -> None:
@@ -112,13 +114,18 @@ class Function:
     saved: tuple[Any, ...] = ()
     edges: Sequence[Edge] | None = NO_EDGES
     inputs: Sequence[Any] = ()  # shape and dtype of each input that wants a gradient
+    holds: Sequence[Hold] = ()  # on what the node needs and others could change
     retained: LeafGradient | None = None  # where retain_grad() wants the output's gradient
 
     forward: Callable[..., Array]
     backward: Callable[[Array], Any]
 
     def save(self, *values: Any) -> None:
-        """Keep values for `backward`."""
+        """Keep values for `backward`.
+
+        Inputs kept so cannot change in the meantime: see `tinytrain.in_place`. What is kept
+        elsewhere, as an attribute, is not looked after.
+        """
         self.saved = values
 
     @property
@@ -196,6 +203,8 @@ class Function:
     def release(self) -> None:
         """Drop saved arrays and edges once the walk has passed."""
         self.saved = ()
+        if self.holds:
+            self.holds = ()
         self.edges = None
 
 
@@ -268,7 +277,8 @@ def backward(root: Function, gradient: Array, retain_graph: bool = False) -> Non
     Raises
     ------
     RuntimeError
-        A part of the graph was freed by an earlier backward pass. Nothing has been added then.
+        A part of the graph was freed by an earlier backward pass, or an array that it needs was
+        changed in place. Nothing has been added then.
 
     References
     ----------
@@ -310,6 +320,9 @@ def _count_consumers(root: Function) -> dict[Function, int]:
                 "backward pass; call the first backward with retain_graph=True, or run the "
                 "forward pass again"
             )
+        for held in node.holds:
+            if held.changed and _mode.watcher is None:
+                raise changed_array_error(node.name, held)
         for edge in node.edges:
             if not isinstance(edge, Function):
                 continue
@@ -329,7 +342,10 @@ def _run(node: Function, gradient: Array | None) -> list[Array | None]:
         node.retained.add(gradient)
     watcher = _mode.watcher
     if watcher is not None:
-        watcher.before_backward(node, gradient)
+        watcher.before_backward(node, gradient)  # which says more of a change than what follows
+        for held in node.holds:
+            if held.changed:
+                raise changed_array_error(node.name, held)
     try:
         results = node.input_gradients(gradient)
     except Exception as error:
@@ -366,6 +382,9 @@ class Watcher(Protocol):
     def after_backward(self, node: Function, results: Sequence[Array | None]) -> None:
         """Look at the gradients of a node's inputs."""
 
+    def after_update(self, optimizer: str, parameters: Sequence[tuple[str, Array]]) -> None:
+        """Look at parameters, by name, that an optimizer's step has changed."""
+
 
 class _Mode(threading.local):
     """Whether operations record nodes, and who looks on; every thread has its own."""
@@ -381,6 +400,11 @@ def set_watcher(watcher: Watcher | None) -> Watcher | None:
     """Let a watcher look on in this thread, or nobody; return the one before."""
     before, _mode.watcher = _mode.watcher, watcher
     return before
+
+
+def current_watcher() -> Watcher | None:
+    """Return who looks on in this thread."""
+    return _mode.watcher
 
 
 def is_grad_enabled() -> bool:

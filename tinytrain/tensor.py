@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from numpy.typing import DTypeLike, NDArray
 
 from tinytrain import autograd, backend
 from tinytrain.autograd import NO_EDGES, Edge, Function, LeafGradient
 from tinytrain.backend import Array, is_array
+from tinytrain.in_place import held_by
 from tinytrain.ops import elementwise, index, transfer
 from tinytrain.ops.promotion import NUMBERS, is_float, plain_number
 from tinytrain.tensor_methods.arithmetic import ArithmeticMethods
@@ -69,12 +71,33 @@ def apply(function: Function, *inputs: Any) -> "Tensor":
             output.extremes = inputs[0].extremes
         return output
     function.needs = needs
-    output = Tensor(function(*arrays))
+    data = function(*arrays)
     edges: list[Edge] = []
     shapes_and_dtypes: list[Any] = []
+    exposed: list[Array] = []  # the arrays of leaves, which somebody may write to
     for value, array, needed in zip(inputs, arrays, needs, strict=True):
-        edges.append(value._edge() if needed else None)
-        shapes_and_dtypes.append((array.shape, array.dtype) if needed else None)
+        if needed:
+            leaf = value.node is None
+            edges.append(value.leaf_gradient if leaf else value.node)
+            shapes_and_dtypes.append((array.shape, array.dtype))
+        else:
+            leaf = isinstance(value, Tensor)
+            edges.append(None)
+            shapes_and_dtypes.append(None)
+        if leaf:
+            exposed.append(array)
+            if data is array:
+                data = data[...]  # a view, which can be read-only while the input is not
+    if isinstance(data, ndarray):
+        data.setflags(False)  # type: ignore[call-arg]  # host: by position, which is faster
+        if exposed and (function.saved or data.base is not None):
+            function.holds = [*function.holds, *held_by(function, exposed, data)]
+        output = Tensor.__new__(Tensor)  # without the checks of __init__
+        output.data, output._leaf, output._known_range = data, None, None
+    else:
+        if exposed and (function.saved or function.rearranges):
+            function.holds = [*function.holds, *held_by(function, exposed, data)]
+        output = Tensor(data)
     function.edges, function.inputs = edges, shapes_and_dtypes
     output.node = function
     output._requires_grad = True
@@ -113,7 +136,8 @@ class Tensor(
     Attributes
     ----------
     data : array
-        The live array of NumPy, CuPy or the mock GPU.
+        The live array of NumPy, CuPy or the mock GPU. NumPy's is read-only while a pending backward
+        needs it, and for good where a recorded operation made it.
     node : Function or None
         The operation that made it; None for a leaf.
 
@@ -204,9 +228,6 @@ class Tensor(
         if self._leaf is None:
             self._leaf = LeafGradient()
         return self._leaf
-
-    def _edge(self) -> Function | LeafGradient:
-        return self.leaf_gradient if self.node is None else self.node
 
     def backward(self, gradient: "Tensor | None" = None, retain_graph: Flag = False) -> None:
         """Differentiate this tensor with respect to the leaves, adding to their `grad`.

@@ -4,7 +4,6 @@ import importlib
 import inspect
 import pkgutil
 
-import numpy as np
 import pytest
 from op_sample import about, tensors_of
 from op_samples import SAMPLES
@@ -23,7 +22,6 @@ every_sample = pytest.mark.parametrize("sample", SAMPLES, ids=str)
 every_operation = pytest.mark.parametrize(
     "operation", sorted({s.operation for s in SAMPLES}, key=lambda o: o.__name__)
 )
-every_differentiable_sample = pytest.mark.parametrize("sample", DIFFERENTIABLE, ids=str)
 
 
 def samples_of(operation):
@@ -85,19 +83,21 @@ first_sample_of_each = pytest.mark.parametrize(
 )
 
 
-@every_differentiable_sample
+WITH_ELEMENTS = [s for s in DIFFERENTIABLE if any(a.size for a in s.arrays if a.dtype.kind == "f")]
+"""Of empty inputs the checks of memory and graphs below look at the gradients' shapes."""
+
+
+@pytest.mark.parametrize("sample", WITH_ELEMENTS, ids=str)
 def test_gradcheck(sample):
     """On the CPU alone; test_ops_devices.py compares each of these gradients with the devices'."""
-    far = max(np.abs(a).max(initial=1) for a in sample.arrays if a.dtype.kind == "f")
-    eps = 1e-6 * min(float(far), 100.0)  # large inputs need large steps
-    gradcheck(lambda *t: sample.function(tt, *t), tensors_of(sample), eps=eps, atol=1e-6, rtol=1e-5)
+    assert gradcheck(lambda *t: sample.function(tt, *t), tensors_of(sample))
 
 
 @on_every_device
 @first_sample_of_each
 def test_gradcheck_runs_on_the_device(sample):
     inputs = tensors_of(sample)
-    assert gradcheck(lambda *t: sample.function(tt, *t), inputs, atol=1e-6, rtol=1e-5)
+    assert gradcheck(lambda *t: sample.function(tt, *t), inputs)
 
 
 def off_by_one_percent(results, shift=0.0):
@@ -143,6 +143,7 @@ CHECKS_OF_ALL = [
 CHECKS_OF_GRADIENTS = [
     graph_checks.check_used_twice,
     graph_checks.check_diamond,
+    graph_checks.check_another_call,
     graph_checks.check_aliasing,
     graph_checks.check_backward_twice,
     graph_checks.check_memory,

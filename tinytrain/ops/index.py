@@ -7,6 +7,7 @@ import numpy as np
 
 from tinytrain.autograd import Function, describe
 from tinytrain.backend import REMEDY, Array, device_of, is_array, to_host, xp_of
+from tinytrain.in_place import hold
 from tinytrain.kernels import kernels_for
 from tinytrain.ops.reduce import normalize_axis
 
@@ -144,6 +145,8 @@ class Index(Function):
     def forward(self, x: Array) -> Array:
         """Take: a view where the index holds no array."""
         self.save(x.shape)
+        if any(self.needs):  # the index is no input, so nobody else sees to it
+            self.holds = [hold(part) for part in self.index if is_array(part)]
         for part in self.index:
             if is_array(part) and type(part) is not type(x):
                 raise RuntimeError(

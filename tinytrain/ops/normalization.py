@@ -3,9 +3,9 @@
 import math
 
 from tinytrain.autograd import Function
-from tinytrain.backend import Array, xp_of
+from tinytrain.backend import Array, to_host, xp_of
 from tinytrain.kernels import kernels_for
-from tinytrain.ops.promotion import is_float
+from tinytrain.ops.promotion import is_float, plain_number
 
 
 class LayerNorm(Function):
@@ -20,7 +20,7 @@ class LayerNorm(Function):
     """
 
     def __init__(self, normalized_shape: tuple[int, ...], eps: float = 1e-5) -> None:
-        self.normalized_shape, self.eps = normalized_shape, eps
+        self.normalized_shape, self.eps = normalized_shape, plain_number(eps)
 
     def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
         """Normalise each row."""
@@ -30,7 +30,11 @@ class LayerNorm(Function):
         check_affine("layer_norm", x, shape, weight, bias)
         xp_of(x, weight, bias)
         width = math.prod(shape)
-        rows = x.reshape(-1, width)
+        rows = x.reshape(math.prod(x.shape[: x.ndim - len(shape)]), width)
+        if not width:
+            self.save(rows, None, weight)
+            return x.copy()
+        check_eps("layer_norm", self.eps, rows, center=True)
         y, normalized, inverse_std = kernels_for(x).layer_norm(
             rows,
             None if weight is None else weight.reshape(width),
@@ -44,8 +48,11 @@ class LayerNorm(Function):
         """Differentiate through mean and variance."""
         normalized, inverse_std, weight = self.saved
         width = normalized.shape[1]
+        if not width:
+            nothing = xp_of(gradient).zeros(self.normalized_shape, dtype=gradient.dtype)
+            return gradient, nothing, nothing
         dx, dweight, dbias = kernels_for(gradient).layer_norm_backward(
-            gradient.reshape(-1, width),
+            gradient.reshape(normalized.shape),
             normalized,
             inverse_std,
             None if weight is None else weight.reshape(width),
@@ -78,7 +85,9 @@ class BatchNorm(Function):
     """
 
     def __init__(self, eps: float = 1e-5, statistics: tuple[Array, Array] | None = None) -> None:
-        self.eps, self.statistics = eps, statistics
+        self.eps, self.statistics = plain_number(eps), statistics
+        if not self.eps >= 0:  # NaN is not
+            raise ValueError(f"batch_norm: eps must be a number from 0, got {eps!r}")
 
     def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
         """Normalise each channel."""
@@ -125,6 +134,32 @@ class BatchNorm(Function):
             dx = dx * (inverse_std if weight is None else inverse_std * weight)
             dx = _channels_second(dx, gradient.shape)
         return dx, dweight if self.needs[1] else None, dbias if self.needs[2] else None
+
+
+def check_eps(function: str, eps: float, rows: Array, center: bool) -> None:
+    """Raise where eps takes a row's variance, or its mean square, below 0, or to it.
+
+    PyTorch allows an eps below 0 and makes NaN then. Only such an eps is worth looking at the rows,
+    which waits for a GPU.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_eps("layer_norm", -1.0, np.ones((1, 2)), center=True)
+    Traceback (most recent call last):
+        ...
+    ValueError: layer_norm: eps is -1.0, and some row's variance is only 0.0: together they ...
+    """
+    if eps >= 0 or not rows.size:
+        return
+    squares = rows.var(axis=1) if center else (rows * rows).mean(axis=1)
+    smallest = to_host(squares).min()  # host: for an eps that nobody should give
+    if not smallest + eps > 0:
+        what = "variance" if center else "mean square"
+        raise ValueError(
+            f"{function}: eps is {eps}, and some row's {what} is only {smallest}: together they "
+            "must be above 0; give an eps from 0"
+        )
 
 
 def check_affine(

@@ -123,7 +123,7 @@ class Var(Reduction):
     """z = sum (x - mean)^2 / (n - correction);  dL/dx = 2 g (x - mean) / (n - correction).
 
     Two passes, because the mean of squares less the square of the mean loses all digits where the
-    mean is large.
+    mean is large. Where n <= correction the divisor is 0: infinity, and NaN for values all alike.
     """
 
     def __init__(self, axes: Axes = None, correction: float = 1, keepdims: bool = False) -> None:
@@ -139,15 +139,15 @@ class Var(Reduction):
         centered = x - x.mean(axis=axes, keepdims=True) if self.count else x
         self.save(centered)
         total = (centered * centered).sum(axis=axes, keepdims=self.keepdims)
-        if self.divisor == 0:
-            return total * math.nan
-        return total / self.divisor
+        with np.errstate(invalid="ignore"):  # 0 times infinity
+            return total * math.inf if self.divisor == 0 else total / self.divisor
 
     def backward(self, gradient: Array) -> Array:
         """Multiply the distances from the mean."""
         (centered,) = self.saved
-        factor = 2 / self.divisor if self.divisor else math.nan
-        return self.restore(gradient) * centered * factor
+        factor = 2 / self.divisor if self.divisor else math.inf
+        with np.errstate(invalid="ignore"):  # 0 times infinity
+            return self.restore(gradient) * (centered * factor)
 
 
 class Std(Var):
@@ -166,7 +166,9 @@ class Std(Var):
         xp, zero = xp_of(z), z.dtype.type(0)
         flat = z == 0
         scale = xp.where(flat, zero, as_array(gradient) / xp.where(flat, z.dtype.type(1), z))
-        return self.restore(scale) * centered * (1 / self.divisor if self.divisor else math.nan)
+        factor = 1 / self.divisor if self.divisor else math.inf
+        with np.errstate(invalid="ignore"):  # 0 times infinity
+            return self.restore(scale) * (centered * factor)
 
 
 class Amax(Reduction):

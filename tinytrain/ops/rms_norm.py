@@ -5,7 +5,7 @@ import math
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, xp_of
 from tinytrain.kernels import kernels_for
-from tinytrain.ops.normalization import check_affine
+from tinytrain.ops.normalization import check_affine, check_eps
 from tinytrain.ops.promotion import plain_number
 
 
@@ -31,6 +31,7 @@ class RMSNorm(Function):
         check_affine("rms_norm", x, shape, weight, None)
         xp = xp_of(x, weight)
         rows = self._rows(x)
+        check_eps("rms_norm", self.eps, rows, center=False)
         mean_square = kernels_for(x).row_sums(rows * rows) / max(rows.shape[1], 1)
         inverse = (1 / xp.sqrt(mean_square + self.eps))[:, None]
         normalized = rows * inverse

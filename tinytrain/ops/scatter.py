@@ -7,7 +7,7 @@ them, if it is known.
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, xp_of
 from tinytrain.ops.index import along_axis, check_range
-from tinytrain.ops.promotion import plain_number
+from tinytrain.ops.promotion import is_boolean, plain_number
 from tinytrain.ops.reduce import normalize_axis
 
 Extremes = tuple[int, ...] | None
@@ -23,9 +23,13 @@ class ScatterAdd(Function):
         self.axis, self.extremes = axis, extremes
 
     def forward(self, x: Array, positions: Array, source: Array) -> Array:
-        """Add to a copy."""
+        """Add to a copy; booleans, which a GPU cannot add so, are counted."""
         where = self.places(x, positions, source)
         self.save(where)
+        if is_boolean(x):
+            count = x.astype("int32")
+            xp_of(x).add.at(count, where, source.astype("int32"))
+            return count != 0
         z = x.copy()
         xp_of(x).add.at(z, where, source)
         return z

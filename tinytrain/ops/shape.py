@@ -73,9 +73,15 @@ class Expand(Function):
             raise ValueError(f"cannot expand shape {x.shape} to fewer axes: {self.shape}")
         current = (1,) * added + x.shape
         shape = tuple(
-            old if new == -1 else new for new, old in zip(self.shape, current, strict=True)
+            old if new == -1 and axis >= added else new
+            for axis, (new, old) in enumerate(zip(self.shape, current, strict=True))
         )
         for new, old in zip(shape, current, strict=True):
+            if new < 0:
+                raise ValueError(
+                    f"cannot expand shape {x.shape} to {self.shape}: a size is at least 0, or -1 "
+                    "to keep that of an axis that is there"
+                )
             if old not in (1, new):
                 raise ValueError(f"cannot expand shape {x.shape} to {self.shape}: {old} is not 1")
         return xp_of(x).broadcast_to(x, shape)

@@ -53,22 +53,28 @@ class Softmax(AlongLastAxis):
 
 
 class LogSoftmax(AlongLastAxis):
-    """z_i = x_i - max - log sum_j e^{x_j - max};  dL/dx = g - p sum_j g_j."""
+    """z_i = x_i - max - log sum_j e^{x_j - max};  dL/dx = g - p sum_j g_j.
+
+    A row that is -inf throughout gives -inf, the logarithm of the probabilities 0 that `Softmax`
+    gives, and gradient 0 as there.
+    """
 
     def forward(self, x: Array) -> Array:
         """Subtract the maximum before the logarithm: subtracting both at once would lose digits."""
         rows = self.to_rows(as_float(x))
         probabilities, maxima, sums = kernels_for(x).softmax_rows(rows)
-        self.save(probabilities)
+        xp = xp_of(x)
+        hidden = (sums == 0)[:, None]
+        self.save(probabilities, hidden)
         z = rows - maxima[:, None]
-        with np.errstate(divide="ignore"):
-            z -= xp_of(x).log(sums)[:, None]
+        z -= xp.log(xp.where(hidden[:, 0], x.dtype.type(1), sums))[:, None]
         return self.from_rows(z, x.ndim)
 
     def backward(self, gradient: Array) -> Array:
         """Take away each row's gradient in proportion to the probabilities."""
-        (p,) = self.saved
+        p, hidden = self.saved
         g = self.to_rows(gradient)
+        g = xp_of(g).where(hidden, g.dtype.type(0), g)
         return self.from_rows(g - p * kernels_for(g).row_sums(g)[:, None], gradient.ndim)
 
 
@@ -83,8 +89,8 @@ class LogSumExp(Reduction):
         xp = xp_of(x)
         x = as_float(x)
         axes = self.resolve(x)
-        self.check_not_empty()
-        highest = as_array(x.max(axis=axes, keepdims=True))
+        none = x.sum(axis=axes, keepdims=True) if self.count == 0 else None  # of no elements: 0
+        highest = as_array(x.max(axis=axes, keepdims=True) if none is None else none)
         highest = xp.where(xp.isfinite(highest), highest, x.dtype.type(0))
         exponentials = xp.exp(x - highest)
         total = exponentials.sum(axis=axes, keepdims=True)

@@ -137,7 +137,7 @@ class PositionMethods(ShapeMethods):
             raise ValueError(f"scatter: reduce must be None or 'add', not {reduce!r}")
         if not isinstance(given, TensorBase):
             nothing = self._apply(arithmetic.Mul(), self, 0).reshape(-1)
-            one = self._apply(arithmetic.Add(), nothing.narrow(0, 0, 1), given)
+            one = self._apply(arithmetic.Add(), nothing.narrow(0, 0, 1), given)._cast(self.dtype)
             given = one.expand(index.numel()).reshape(index.shape)
         return self.scatter_add(dim, index, given)
 
