@@ -37,6 +37,31 @@ LAYERS = ELEMENTWISE | {
     "Conv2d": (lambda: nn.Conv2d(3, 2, 3, padding="same"), IMAGES),
     "Dropout": (lambda: nn.Dropout(0.5), ROWS),
     "Dropout1d": (lambda: nn.Dropout1d(0.5), SIGNALS[:, :, :4].copy()),
+    "CircularPad1d": (
+        lambda: nn.Sequential(nn.CircularPad1d(1), nn.MaxPool1d(3, 1)),
+        SIGNALS[:, :, :4].copy(),
+    ),
+    "CircularPad2d": (lambda: nn.Sequential(nn.CircularPad2d(1), nn.MaxPool2d(3, 1)), IMAGES),
+    "ConstantPad1d": (
+        lambda: nn.Sequential(nn.ConstantPad1d(1, 0.5), nn.MaxPool1d(3, 1)),
+        SIGNALS[:, :, :4].copy(),
+    ),
+    "ConstantPad2d": (lambda: nn.Sequential(nn.ConstantPad2d(1, 0.5), nn.MaxPool2d(3, 1)), IMAGES),
+    "ReflectionPad1d": (
+        lambda: nn.Sequential(nn.ReflectionPad1d(1), nn.MaxPool1d(3, 1)),
+        SIGNALS[:, :, :4].copy(),
+    ),
+    "ReflectionPad2d": (lambda: nn.Sequential(nn.ReflectionPad2d(1), nn.MaxPool2d(3, 1)), IMAGES),
+    "ReplicationPad1d": (
+        lambda: nn.Sequential(nn.ReplicationPad1d(1), nn.MaxPool1d(3, 1)),
+        SIGNALS[:, :, :4].copy(),
+    ),
+    "ReplicationPad2d": (lambda: nn.Sequential(nn.ReplicationPad2d(1), nn.MaxPool2d(3, 1)), IMAGES),
+    "ZeroPad1d": (
+        lambda: nn.Sequential(nn.ZeroPad1d(1), nn.MaxPool1d(3, 1)),
+        SIGNALS[:, :, :4].copy(),
+    ),
+    "ZeroPad2d": (lambda: nn.Sequential(nn.ZeroPad2d(1), nn.MaxPool2d(3, 1)), IMAGES),
     "Dropout2d": (lambda: nn.Dropout2d(0.5), IMAGES),
     "Embedding": (lambda: nn.Embedding(5, 4, padding_idx=4), IDS),
     "Flatten": (lambda: nn.Flatten(0, 2), IMAGES),
@@ -75,7 +100,14 @@ LOSSES = {
     "NLLLoss": (lambda: nn.LogSoftmax(-1), nn.NLLLoss, CLASSES),
     "SmoothL1Loss": (nn.Identity, nn.SmoothL1Loss, ROWS[::-1].copy()),
 }
-CONTAINERS = {"Module", "ModuleList", "Sequential"}
+CONTAINERS = {
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "ParameterDict",
+    "ParameterList",
+    "Sequential",
+}
 OPTIMIZERS = {
     "Adagrad": lambda parameters: tt.optim.Adagrad(parameters, lr=0.1, weight_decay=0.01),
     "Adam": lambda parameters: tt.optim.Adam(parameters, lr=0.01, amsgrad=True, weight_decay=0.01),

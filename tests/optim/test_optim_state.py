@@ -178,7 +178,7 @@ def broken_states():
         ),
         (change("exp_avg", np.zeros((3, 4), np.float32)), r"is float32 \(3, 4\)"),
         (change("exp_avg", [0.0]), r"'exp_avg' .* is \[0\.0\]"),
-        (change_group(lr=-1.0), "lr is -1.0"),
+        (change_group(lr=float("nan")), "lr is nan"),
         (change_group(betas=(0.9, 1.0)), "betas must be two numbers in"),
         (change_group(amsgrad=True), r"missing \['max_exp_avg_sq'\]"),
         (change_group(decoupled_weight_decay=False), "for an L2 penalty take Adam"),

@@ -333,7 +333,7 @@ def others():
         another_optimizer: "momentum_buffer",
         without_schedule: "only one of the checkpoint and this run has a schedule",
         another_loader: "7 batches per epoch, but this one has 5",
-        another_order: "only one of the two shuffles",
+        another_order: "the state is of a loader with another order",
         another_generator: "it has 2 generators, not 1",
     }
 

@@ -17,6 +17,7 @@ from tinytrain.nn.activation import (
 from tinytrain.nn.attention import CausalSelfAttention
 from tinytrain.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from tinytrain.nn.container import ModuleList, Sequential
+from tinytrain.nn.container_dict import ModuleDict
 from tinytrain.nn.conv import Conv1d, Conv2d
 from tinytrain.nn.dropout import Dropout, Dropout1d, Dropout2d
 from tinytrain.nn.flatten import Flatten, Unflatten
@@ -27,6 +28,19 @@ from tinytrain.nn.lstm import LSTM
 from tinytrain.nn.module import Module, Parameter
 from tinytrain.nn.multihead import MultiheadAttention
 from tinytrain.nn.norm import LayerNorm, RMSNorm
+from tinytrain.nn.padding import (
+    CircularPad1d,
+    CircularPad2d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ZeroPad1d,
+    ZeroPad2d,
+)
+from tinytrain.nn.parameter_container import ParameterDict, ParameterList
 from tinytrain.nn.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -56,6 +70,10 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "CausalSelfAttention",
+    "CircularPad1d",
+    "CircularPad2d",
+    "ConstantPad1d",
+    "ConstantPad2d",
     "Conv1d",
     "Conv2d",
     "CrossEntropyLoss",
@@ -83,14 +101,21 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "MultiheadAttention",
     "NLLLoss",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "RMSNorm",
     "RNNCell",
     "ReLU",
     "ReLU6",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -101,6 +126,8 @@ __all__ = [
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "Unflatten",
+    "ZeroPad1d",
+    "ZeroPad2d",
     "functional",
     "init",
     "utils",

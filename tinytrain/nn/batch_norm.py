@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from tinytrain.backend import Array
 from tinytrain.creation import ones, zeros
+from tinytrain.in_place import writable
 from tinytrain.nn.module import Module, Parameter
 from tinytrain.ops.normalization import BatchNorm
 from tinytrain.tensor import Tensor, apply
@@ -137,7 +138,8 @@ class BatchNormBase(Module):
             self._move_towards(moments)
 
     def _move_towards(self, moments: PooledMoments) -> None:
-        self.num_batches_tracked.data += 1
+        count = writable(self.num_batches_tracked.data)
+        count += 1
         if not moments.count:
             return
         newest: Array = self.momentum
@@ -148,6 +150,7 @@ class BatchNormBase(Module):
             (self.running_var.data, moments.unbiased_variance),
         )
         for running, batch in pairs:
+            writable(running)
             running *= 1 - newest
             running += newest * batch
 

@@ -86,14 +86,12 @@ class InstanceNormBase(Module):
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
         *,
         bias: bool = True,
     ) -> None:
-        if momentum is None:
-            raise ValueError(f"{type(self).__name__} has no cumulative average: give a momentum")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.track_running_stats = track_running_stats
         self.weight = Parameter(ones(num_features)) if affine else None
@@ -127,7 +125,7 @@ class InstanceNormBase(Module):
             self.weight,
             self.bias,
             self.training or not tracked,
-            self.momentum,
+            0.0 if self.momentum is None else self.momentum,
             self.eps,
         )
         return output.reshape(input.shape)
@@ -152,8 +150,9 @@ class InstanceNorm1d(InstanceNormBase):
         The number of channels, C.
     eps : float
         Added to the variance.
-    momentum : float
-        The weight of the newest statistics.
+    momentum : float, optional
+        The weight of the newest statistics. With None the running ones stay as they are, as in
+        PyTorch: there is no cumulative average, unlike in `BatchNorm1d`.
     affine : bool
         Whether there are weight and bias.
     track_running_stats : bool

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinytrain import backend
 from tinytrain.generator import Generator, default_generator
+from tinytrain.in_place import writable
 from tinytrain.ops.promotion import is_float
 from tinytrain.tensor import Tensor
 
@@ -21,7 +22,7 @@ def _check_float(tensor: Tensor) -> None:
 def _fill(tensor: Tensor, values: "np.ndarray") -> Tensor:
     _check_float(tensor)
     converted = np.asarray(values).astype(tensor.dtype)  # host: random numbers are drawn there
-    tensor.data[...] = backend.bring_beside(converted, tensor.data)
+    writable(tensor.data)[...] = backend.bring_beside(converted, tensor.data)
     return tensor
 
 
@@ -65,7 +66,7 @@ def constant_(tensor: Tensor, value: float) -> Tensor:
     tensor([7., 7.], dtype=float32, device=cpu)
     """
     _check_float(tensor)
-    tensor.data[...] = value
+    writable(tensor.data)[...] = value
     return tensor
 
 

@@ -107,7 +107,7 @@ class Module:
             elif _hides_modules(value):
                 raise TypeError(
                     f"{type(self).__name__}.{name} is a {type(value).__name__} that holds "
-                    "modules or parameters, which would not be trained: use nn.ModuleList"
+                    f"modules or parameters, which would not be trained: use nn.{_instead(value)}"
                 )
 
     def children(self) -> Iterator["Module"]:
@@ -318,6 +318,13 @@ def _hides_modules(value: Any) -> bool:
     elif not isinstance(value, list | tuple | set | frozenset):
         return False
     return any(isinstance(item, Module | Parameter) or _hides_modules(item) for item in value)
+
+
+def _instead(value: Any) -> str:
+    """Name the containers that do not hide what they hold."""
+    if isinstance(value, dict):
+        return "ModuleDict (or ParameterDict)"
+    return "ModuleList (or ParameterList)"
 
 
 def _converter(target: DTypeLike) -> Callable[[Any], Any]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tinytrain import backend
+from tinytrain.in_place import writable
 from tinytrain.tensor import Tensor
 
 
@@ -69,7 +70,8 @@ def load(
         raise RuntimeError(f"cannot load the state into {owner}:{listed}")
     for name, tensor in own.items():
         if name in state_dict:
-            tensor.data[...] = backend.bring_beside(_array_of(state_dict[name]), tensor.data)
+            given = backend.bring_beside(_array_of(state_dict[name]), tensor.data)
+            writable(tensor.data)[...] = given
     return IncompatibleKeys(missing, unexpected)
 
 

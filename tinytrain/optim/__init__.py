@@ -1,4 +1,8 @@
-"""Optimizers on flat buffers, gradient clipping, learning-rate schedules and scaling rules."""
+"""Optimizers on flat buffers, gradient clipping, learning-rate schedules and scaling rules.
+
+`lr_scheduler` has all schedules. Those that PyTorch does not have stand here too, under the short
+names that training scripts use; PyTorch's are found only where its users look for them.
+"""
 
 from tinytrain.optim import lr_scheduler
 from tinytrain.optim.adagrad import Adagrad

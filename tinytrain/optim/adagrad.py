@@ -5,7 +5,7 @@ from typing import Any
 
 from tinytrain.backend import Array, xp_of
 from tinytrain.optim.optimizer import Optimizer, Parameters
-from tinytrain.optim.settings import check_from_zero, descent_gradient, floats
+from tinytrain.optim.settings import check_flags, check_from_zero, descent_gradient, floats
 
 
 class Adagrad(Optimizer):
@@ -77,6 +77,7 @@ class Adagrad(Optimizer):
         """Raise where a setting makes no sense."""
         super().check_settings(settings)
         check_from_zero(settings, "Adagrad", "lr_decay", "initial_accumulator_value", "eps")
+        check_flags(settings, "Adagrad", "maximize")
 
     def update(
         self,

@@ -7,7 +7,13 @@ from typing import Any
 from tinytrain.backend import Array, xp_of
 from tinytrain.kernels import kernels_for
 from tinytrain.optim.optimizer import Optimizer, Parameters
-from tinytrain.optim.settings import check_betas, check_from_zero, descent_gradient, floats
+from tinytrain.optim.settings import (
+    check_betas,
+    check_flags,
+    check_from_zero,
+    descent_gradient,
+    floats,
+)
 
 
 class Adam(Optimizer):
@@ -85,8 +91,10 @@ class Adam(Optimizer):
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Raise where a setting makes no sense."""
         super().check_settings(settings)
-        check_from_zero(settings, type(self).__name__, "eps")
-        check_betas(settings, type(self).__name__)
+        name = type(self).__name__
+        check_from_zero(settings, name, "eps")
+        check_betas(settings, name)
+        check_flags(settings, name, "amsgrad", "maximize", "decoupled_weight_decay")
 
     def needed_state(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the names of the moments, with the largest second one for AMSGrad."""

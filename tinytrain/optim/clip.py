@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from tinytrain import backend
 from tinytrain.backend import Array
 from tinytrain.optim.flat import gradient_arrays
@@ -17,7 +19,8 @@ def gradient_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2.0)
     parameters : iterable of Tensor, or one
         Those without a gradient are left out.
     norm_type : float
-        p of the p-norm; infinity gives the largest magnitude.
+        p of the p-norm; infinity gives the largest magnitude and -infinity the smallest, a p below
+        0 gives 0 where an element is 0, and 0 counts the gradients that are not all zeros.
 
     Returns
     -------
@@ -32,7 +35,11 @@ def gradient_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2.0)
     >>> gradient_norm([w])
     tensor(5., dtype=float32, device=cpu)
     """
-    return _norm(gradient_arrays(_listed(parameters)), norm_type)
+    listed = _listed(parameters)
+    if norm_type == 0:  # whose arrays are counted: those in one buffer must not come as one
+        each = [parameter.leaf_gradient.array for parameter in listed]
+        return _norm([array.reshape(-1) for array in each if array is not None], norm_type)
+    return _norm(gradient_arrays(listed), norm_type)
 
 
 def get_total_norm(
@@ -44,7 +51,7 @@ def get_total_norm(
     ----------
     tensors : iterable of Tensor, or one
     norm_type : float
-        p of the p-norm, above 0; may be infinity.
+        p of the p-norm: see `gradient_norm`.
     error_if_nonfinite : bool
         Raise where the norm is NaN or infinite (this reads the norm, which on a GPU waits).
 
@@ -72,20 +79,24 @@ def get_total_norm(
 def _norm(arrays: Sequence[Array], norm_type: float) -> Tensor:
     """Return the norm of flat arrays taken as one vector."""
     norm_type = float(norm_type)
-    if not norm_type > 0:
-        raise ValueError(f"norm_type must be above 0, got {norm_type}")
-    arrays = [array for array in arrays if array.size or norm_type != math.inf]
+    if math.isnan(norm_type):
+        raise ValueError(f"norm_type must be a number, got {norm_type}")
+    arrays = [array for array in arrays if array.size or not math.isinf(norm_type)]
     if not arrays:
         return Tensor(backend.creation_library().zeros((), dtype="float32"))
     xp = backend.xp_of(*arrays)
-    if norm_type == math.inf:
-        largest = xp.stack([xp.abs(array).max() for array in arrays])
-        return Tensor(backend.as_array(largest.max()))
+    if math.isinf(norm_type):
+        pick = xp.max if norm_type > 0 else xp.min
+        return Tensor(backend.as_array(pick(xp.stack([pick(xp.abs(a)) for a in arrays]))))
+    if norm_type == 0:  # PyTorch's norm of norms: each of them counts as 1 unless it is 0
+        total = sum((array != 0).any().astype(array.dtype) for array in arrays)
+        return Tensor(backend.as_array(total))
     if norm_type == 2:
         total = sum(xp.dot(array, array) for array in arrays)
         return Tensor(backend.as_array(xp.sqrt(total)))
-    total = sum((xp.abs(array) ** norm_type).sum() for array in arrays)
-    return Tensor(backend.as_array(total ** (1 / norm_type)))
+    with np.errstate(divide="ignore"):  # 0^p = inf for p < 0 is right: inf^(1/p) = 0
+        total = sum((xp.abs(array) ** norm_type).sum() for array in arrays)
+        return Tensor(backend.as_array(total ** (1 / norm_type)))
 
 
 def clip_grad_norm_(
@@ -103,7 +114,7 @@ def clip_grad_norm_(
     parameters : iterable of Tensor, or one
     max_norm : float
     norm_type : float
-        p of the p-norm; may be infinity.
+        p of the p-norm: see `gradient_norm`.
     error_if_nonfinite : bool
         Raise where the norm is NaN or infinite (this reads the norm, which on a GPU waits).
 
@@ -117,7 +128,9 @@ def clip_grad_norm_(
     RuntimeError
         The norm is not finite and that was to be an error; the gradients are unchanged.
     ValueError
-        `max_norm` is below 0, or `norm_type` not above 0.
+        `max_norm` is below 0, or a number is NaN.
+    TypeError
+        What is given as parameters is none.
 
     References
     ----------
@@ -212,4 +225,12 @@ def _check_finite(norm: Tensor) -> None:
 
 
 def _listed(parameters: Iterable[Tensor] | Tensor) -> list[Tensor]:
-    return [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    if isinstance(parameters, Tensor):
+        return [parameters]
+    if not isinstance(parameters, Iterable):
+        raise TypeError(f"expected tensors or one tensor, got {parameters!r:.60}")
+    listed = list(parameters)
+    for position, tensor in enumerate(listed):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"expected tensors, got {tensor!r:.60} at position {position}")
+    return listed

@@ -13,6 +13,7 @@ from typing import NoReturn
 from tinytrain import backend
 from tinytrain.autograd import LeafGradient, describe
 from tinytrain.backend import Array
+from tinytrain.in_place import piece_of, writable
 from tinytrain.tensor import Tensor
 
 
@@ -87,8 +88,7 @@ class FlatBuffer:
 
     def piece(self, flat: Array, position: int) -> Array:
         """View the part of a flat array that belongs to one parameter, in the parameter's shape."""
-        part = flat[self.starts[position] : self.starts[position + 1]]
-        return part.reshape(self.parameters[position].shape)
+        return piece_of(flat, self.starts[position], self.parameters[position].shape)
 
     def _take_over(self, position: int) -> Array:
         """Copy a parameter and its gradient into the buffers and make both views of them."""
@@ -126,8 +126,17 @@ class FlatBuffer:
                     f"parameter {self.names[position]!r} was given the data {describe(given)}, "
                     f"but its optimizer holds {describe(view)}"
                 )
-            view[...] = given
+            writable(view)[...] = given
             parameter.data = view
+
+    def begin_change(self) -> None:
+        """Say that the values of parameters with a gradient are about to change in place.
+
+        A backward that still needs them will raise.
+        """
+        for position, view in enumerate(self._views):
+            if self.has_gradient(position):
+                writable(view)
 
     def has_gradient(self, position: int) -> bool:
         """Return whether a backward pass reached a parameter since gradients were cleared."""
@@ -199,6 +208,6 @@ def gradient_arrays(parameters: Sequence[Tensor]) -> list[Array]:
             arrays += [buffer.gradient[stretch] for stretch, _ in buffer.stretches()]
             done.update(id(other) for other in buffer.parameters)
         else:
-            arrays.append(leaf.array.reshape(-1))
+            arrays.append(writable(leaf.array).reshape(-1))
             done.add(id(parameter))
     return arrays

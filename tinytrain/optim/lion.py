@@ -5,7 +5,7 @@ from typing import Any
 
 from tinytrain.backend import Array, xp_of
 from tinytrain.optim.optimizer import Optimizer, Parameters
-from tinytrain.optim.settings import check_betas, floats
+from tinytrain.optim.settings import check_betas, check_flags, floats
 
 
 class Lion(Optimizer):
@@ -66,6 +66,7 @@ class Lion(Optimizer):
         """Raise where a setting makes no sense."""
         super().check_settings(settings)
         check_betas(settings, "Lion")
+        check_flags(settings, "Lion", "maximize")
 
     def update(
         self,

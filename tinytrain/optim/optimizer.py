@@ -1,18 +1,20 @@
 """What all optimizers share: parameter groups on flat buffers, and their state."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, ClassVar
 
 from tinytrain import backend
-from tinytrain.autograd import enable_grad
+from tinytrain.autograd import current_watcher, enable_grad
 from tinytrain.backend import Array
 from tinytrain.optim.flat import FlatBuffer
-from tinytrain.optim.settings import SCHEDULE_SETTINGS, check_from_zero, number_of
+from tinytrain.optim.settings import SCHEDULE_SETTINGS, check_from_zero, check_numbers, number_of
 from tinytrain.optim.state import (
     Slot,
     array_of,
     check_nothing_is_lost,
     check_state,
+    count_of,
     saved_settings,
 )
 from tinytrain.tensor import Tensor
@@ -75,9 +77,10 @@ class Optimizer:
     counts_steps: ClassVar[bool] = True  # whether an update depends on how many there were before
 
     def __init__(self, params: Parameters, defaults: dict[str, Any]) -> None:
-        self.defaults = defaults
+        self.defaults = deepcopy(defaults)
         self.param_groups: list[dict[str, Any]] = []
         self._flat_groups: list[list[FlatGroup]] = []
+        self._held: list[list[int]] = []  # the ids of each group's parameters
         self._named: bool | None = None
         groups = _in_order(params)
         if not groups:
@@ -110,8 +113,13 @@ class Optimizer:
         if self._named not in (None, named):
             raise ValueError("either all parameter groups have names for their parameters, or none")
         merged = {**self.defaults, **group, "params": parameters}
-        settings = {n: v if n == "params" else number_of(n, v) for n, v in merged.items()}
+        settings = {
+            name: value if name == "params" else deepcopy(number_of(name, value))
+            for name, value in merged.items()
+        }
         self.check_settings(settings)
+        if "lr" in settings:  # that a group starts with; a schedule may take it below 0
+            check_from_zero(settings, type(self).__name__, "lr")
         kinds: dict[tuple[Any, str], list[int]] = {}
         for position, parameter in enumerate(parameters):
             kinds.setdefault((parameter.dtype, parameter.device), []).append(position)
@@ -122,11 +130,29 @@ class Optimizer:
         self._named = named
         self.param_groups.append(settings)
         self._flat_groups.append(flat_groups)
+        self._held.append(list(map(id, parameters)))
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
-        """Raise a ValueError where a setting makes no sense."""
-        present = [name for name in ("lr", "weight_decay") if name in settings]
-        check_from_zero(settings, type(self).__name__, *present)
+        """Raise a ValueError or TypeError where a setting makes no sense.
+
+        Called for a new group and for a state to be loaded, in which a schedule may have taken
+        ``"lr"`` below 0.
+        """
+        if "lr" in settings:
+            check_numbers(settings, type(self).__name__, "lr")
+        if "weight_decay" in settings:
+            check_from_zero(settings, type(self).__name__, "weight_decay")
+
+    def _check_groups(self) -> None:
+        """Raise where `param_groups` no longer has the parameters that the buffers hold."""
+        listed = [list(map(id, settings["params"])) for settings in self.param_groups]
+        if listed != self._held:
+            raise ValueError(
+                f"{type(self).__name__}.param_groups was changed by hand: it lists other "
+                f"parameters than the optimizer holds ({[len(ids) for ids in listed]} per group, "
+                f"not {[len(ids) for ids in self._held]}); add some with add_param_group({{...}}), "
+                "and to leave some out make a new optimizer"
+            )
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients; with ``set_to_none=False`` they become zeros that still count.
@@ -157,16 +183,19 @@ class Optimizer:
         Raises
         ------
         ValueError
-            A parameter's `data` was replaced by an array of another shape, dtype or device. No
-            parameter is updated then.
+            A parameter's `data` was replaced by an array of another shape, dtype or device, or
+            parameters or groups were added to or taken from `param_groups` by hand. No parameter
+            is updated then.
         """
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        self._check_groups()
         for flat_groups in self._flat_groups:
             for group in flat_groups:
                 group.flat.restore_views()
+                group.flat.begin_change()
         for settings, flat_groups in zip(self.param_groups, self._flat_groups, strict=True):
             for group in flat_groups:
                 # Parameters that have had equally many updates share the bias correction.
@@ -182,7 +211,17 @@ class Optimizer:
                     )
                 for position in range(len(group.steps)):
                     group.steps[position] += group.flat.has_gradient(position)
+        if (watcher := current_watcher()) is not None:
+            watcher.after_update(type(self).__name__, self._updated())
         return loss
+
+    def _updated(self) -> list[tuple[str, Array]]:
+        """Return the parameters that have a gradient, by name."""
+        return [
+            (group.flat.names[position], group.flat.parameters[position].data)
+            for group, position in self._located()
+            if group.flat.has_gradient(position)
+        ]
 
     def needed_state(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         """Return which of `state_names` an update with these settings uses: all, by default."""
@@ -214,6 +253,7 @@ class Optimizer:
 
     def _located(self) -> list[tuple[FlatGroup, int]]:
         """Return where each parameter lives, in the order of the parameter groups."""
+        self._check_groups()
         places: dict[int, tuple[FlatGroup, int]] = {}
         for flat_groups in self._flat_groups:
             for group in flat_groups:
@@ -231,7 +271,12 @@ class Optimizer:
             ``"param_groups"``: the settings, with ``"params"`` as numbers.
         """
         state = {}
-        for number, (group, position) in enumerate(self._located()):
+        located = self._located()
+        for settings, flat_groups in zip(self.param_groups, self._flat_groups, strict=True):
+            for group in flat_groups:
+                for name in self.needed_state(settings) if any(group.steps) else ():
+                    group.state_array(name)  # a setting changed by hand may need it from now on
+        for number, (group, position) in enumerate(located):
             if group.steps[position]:
                 arrays = {
                     name: group.flat.piece(flat, position).copy()
@@ -241,7 +286,8 @@ class Optimizer:
         groups, count = [], 0
         for settings in self.param_groups:
             numbers = list(range(count, count + len(settings["params"])))
-            groups.append({**settings, "params": numbers})
+            own = {name: value for name, value in settings.items() if name != "params"}
+            groups.append({**deepcopy(own), "params": numbers})
             count += len(numbers)
         return {"state": state, "param_groups": groups}
 
@@ -253,9 +299,9 @@ class Optimizer:
 
         Raises
         ------
-        ValueError
-            The groups, settings, names, shapes or dtypes are not this optimizer's. Nothing is
-            loaded then.
+        ValueError, TypeError
+            It is no optimizer's state, or its groups, settings, names, shapes, dtypes or numbers
+            of updates cannot be this optimizer's. Nothing is loaded then.
         """
         located = self._located()
         groups, known = self.param_groups, (*self.defaults, *SCHEDULE_SETTINGS)
@@ -287,7 +333,7 @@ class Optimizer:
     @staticmethod
     def _load_parameter(group: FlatGroup, position: int, saved: Mapping[str, Any]) -> None:
         """Copy one parameter's state; arrays that were not saved become zeros."""
-        group.steps[position] = int(saved["step"])
+        group.steps[position] = count_of(saved["step"])
         for name in {*group.state, *saved} - {"step"}:
             piece = group.flat.piece(group.state_array(name), position)
             piece[...] = backend.bring_beside(array_of(saved[name]), piece) if name in saved else 0

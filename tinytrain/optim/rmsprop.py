@@ -5,7 +5,7 @@ from typing import Any
 
 from tinytrain.backend import Array, xp_of
 from tinytrain.optim.optimizer import Optimizer, Parameters
-from tinytrain.optim.settings import check_from_zero, descent_gradient, floats
+from tinytrain.optim.settings import check_flags, check_from_zero, descent_gradient, floats
 
 
 class RMSprop(Optimizer):
@@ -26,7 +26,7 @@ class RMSprop(Optimizer):
     lr : float
         The learning rate.
     alpha : float
-        The decay of the mean square.
+        The decay of the mean square, from 0 to 1.
     eps : float
         Keeps the division finite.
     weight_decay : float
@@ -83,6 +83,9 @@ class RMSprop(Optimizer):
         """Raise where a setting makes no sense."""
         super().check_settings(settings)
         check_from_zero(settings, "RMSprop", "alpha", "eps", "momentum")
+        check_flags(settings, "RMSprop", "centered", "maximize")
+        if settings["alpha"] > 1:
+            raise ValueError(f"RMSprop: alpha is {settings['alpha']}, not from 0 to 1")
 
     def needed_state(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the mean square's name, with those of the buffers that the settings ask for."""

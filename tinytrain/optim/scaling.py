@@ -1,7 +1,10 @@
 """How learning rates change with the batch size: two rules, and when each of them holds."""
 
 import math
+from numbers import Integral
 from typing import NamedTuple
+
+from tinytrain.optim.settings import is_number
 
 
 def linear_scaling(lr: float, batch_size: int, new_batch_size: int) -> float:
@@ -34,6 +37,8 @@ def linear_scaling(lr: float, batch_size: int, new_batch_size: int) -> float:
     ------
     ValueError
         A number is not above 0.
+    TypeError
+        A batch size is no integer.
 
     References
     ----------
@@ -49,7 +54,7 @@ def linear_scaling(lr: float, batch_size: int, new_batch_size: int) -> float:
 
 
 class AdamSettings(NamedTuple):
-    """Settings of Adam, AdamW or RMSprop that belong to one batch size."""
+    """Settings of Adam or AdamW that belong to one batch size."""
 
     lr: float
     betas: tuple[float, float]
@@ -74,8 +79,8 @@ def square_root_scaling(
     The moments are to forget in the same number of *items*, hence in k times fewer steps; and eps
     is to keep its size beside that root.
 
-    It holds for Adam, AdamW and (with its alpha for the second beta) RMSprop, while the noise
-    dominates: for small and moderate batches. It fails
+    It holds for Adam, AdamW and RMSprop (which takes ``lr``, ``eps`` and, as its ``alpha``, the
+    second of ``betas``), while the noise dominates: for small and moderate batches. It fails
 
     - where the batch is so large that the noise does not dominate, as with `linear_scaling`;
     - where k (1 - beta) is not small: from 1 on there is no such beta, which is an error, and the
@@ -105,6 +110,8 @@ def square_root_scaling(
     ------
     ValueError
         A number is not in its range, or k (1 - beta) is not below 1 for one of the betas.
+    TypeError
+        A batch size is no integer.
 
     References
     ----------
@@ -133,18 +140,23 @@ def _scaled_beta(beta: float, ratio: float) -> float:
         raise ValueError(f"betas must lie from 0 to below 1, got {beta}")
     if ratio == 1:
         return beta
-    if ratio * (1 - beta) >= 1:
+    share = ratio * (1 - beta)
+    if share >= 1 or math.isclose(share, 1):  # 10 (1 - 0.9) is 1 but for the rounding
         raise ValueError(
-            f"a batch {ratio:g} times as large would need 1 - beta of {ratio * (1 - beta):g} for "
+            f"a batch {ratio:g} times as large would need 1 - beta of {share:g} for "
             f"beta {beta:g}, and it must be below 1: let the batch grow less than "
             f"{1 / (1 - beta):g} times, or keep this beta by hand"
         )
-    return 1 - ratio * (1 - beta)
+    return 1 - share
 
 
 def _ratio(batch_size: int, new_batch_size: int, lr: float) -> float:
     """Return how many times larger the new batch is."""
     for name, value in (("lr", lr), ("batch_size", batch_size), ("new_batch_size", new_batch_size)):
+        if not is_number(value):
+            raise TypeError(f"{name} must be a number, got {value!r}")
         if not 0 < value < math.inf:
             raise ValueError(f"{name} must be above 0, got {value}")
+        if name != "lr" and not isinstance(value, Integral):
+            raise TypeError(f"{name} must be an integer, got {value!r}")
     return new_batch_size / batch_size

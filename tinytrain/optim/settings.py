@@ -1,8 +1,11 @@
 """Reading the settings of a parameter group."""
 
+import math
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from tinytrain.backend import Array
 from tinytrain.tensor import Tensor
@@ -43,8 +46,36 @@ def floats(settings: Mapping[str, Any], *names: str) -> tuple[float, ...]:
     return tuple(float(settings[name]) for name in names)
 
 
+def is_number(value: Any) -> bool:
+    """Return whether a value is a real number, of Python or NumPy; True and False are none.
+
+    Examples
+    --------
+    >>> is_number(0.5), is_number(True), is_number("0.5")
+    (True, False, False)
+    """
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def check_numbers(settings: Mapping[str, Any], optimizer: str, *names: str) -> None:
+    """Raise where a setting is no finite number.
+
+    Examples
+    --------
+    >>> check_numbers({"lr": float("inf")}, "SGD", "lr")
+    Traceback (most recent call last):
+        ...
+    ValueError: SGD: lr is inf, not a finite number
+    """
+    for name in names:
+        if not is_number(settings[name]):
+            raise TypeError(f"{optimizer}: {name} must be a number, got {settings[name]!r}")
+        if not math.isfinite(settings[name]):
+            raise ValueError(f"{optimizer}: {name} is {settings[name]}, not a finite number")
+
+
 def check_from_zero(settings: Mapping[str, Any], optimizer: str, *names: str) -> None:
-    """Raise where a setting is no number from 0.
+    """Raise where a setting is no finite number from 0.
 
     Examples
     --------
@@ -53,11 +84,26 @@ def check_from_zero(settings: Mapping[str, Any], optimizer: str, *names: str) ->
         ...
     ValueError: AdamW: eps is -1e-08, not from 0
     """
+    check_numbers(settings, optimizer, *names)
     for name in names:
-        if not isinstance(settings[name], Real):
-            raise TypeError(f"{optimizer}: {name} must be a number, got {settings[name]!r}")
-        if not settings[name] >= 0:
+        if settings[name] < 0:
             raise ValueError(f"{optimizer}: {name} is {settings[name]}, not from 0")
+
+
+def check_flags(settings: Mapping[str, Any], optimizer: str, *names: str) -> None:
+    """Raise where a setting is neither True nor False; 1 and 0 count as these.
+
+    Examples
+    --------
+    >>> check_flags({"amsgrad": "no"}, "Adam", "amsgrad")
+    Traceback (most recent call last):
+        ...
+    TypeError: Adam: amsgrad must be True or False, got 'no'
+    """
+    for name in names:
+        value = settings[name]
+        if not isinstance(value, bool | np.bool_ | int) or value not in (0, 1):
+            raise TypeError(f"{optimizer}: {name} must be True or False, got {value!r}")
 
 
 def check_betas(settings: Mapping[str, Any], optimizer: str) -> None:
@@ -72,7 +118,7 @@ def check_betas(settings: Mapping[str, Any], optimizer: str) -> None:
     """
     betas = settings["betas"]
     right = isinstance(betas, tuple | list) and len(betas) == 2
-    if not (right and all(isinstance(beta, Real) and 0 <= float(beta) < 1 for beta in betas)):
+    if not (right and all(is_number(beta) and 0 <= float(beta) < 1 for beta in betas)):
         raise ValueError(f"{optimizer}: betas must be two numbers in [0, 1), got {betas}")
 
 

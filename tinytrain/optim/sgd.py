@@ -5,7 +5,13 @@ from typing import Any
 
 from tinytrain.backend import Array
 from tinytrain.optim.optimizer import Optimizer, Parameters
-from tinytrain.optim.settings import check_from_zero, descent_gradient, floats
+from tinytrain.optim.settings import (
+    check_flags,
+    check_from_zero,
+    check_numbers,
+    descent_gradient,
+    floats,
+)
 
 
 class SGD(Optimizer):
@@ -75,6 +81,8 @@ class SGD(Optimizer):
         """Raise where a setting makes no sense."""
         super().check_settings(settings)
         check_from_zero(settings, "SGD", "momentum")
+        check_numbers(settings, "SGD", "dampening")
+        check_flags(settings, "SGD", "nesterov", "maximize")
         if settings["nesterov"] and (settings["momentum"] == 0 or settings["dampening"] != 0):
             raise ValueError("SGD: Nesterov momentum needs a momentum and no dampening")
 

@@ -1,10 +1,13 @@
 """Holding an optimizer's saved state against the optimizer, before anything of it is loaded."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from tinytrain import backend
 from tinytrain.autograd import describe
+from tinytrain.optim.settings import is_number, number_of
 from tinytrain.tensor import Tensor
 
 HOW_NOT_WHAT = {"foreach", "fused", "capturable", "differentiable", "param_names"}
@@ -34,6 +37,58 @@ def array_of(value: Any) -> Any:
     return value.data if isinstance(value, Tensor) else value
 
 
+def count_of(value: Any) -> int:
+    """Return a saved number of updates as an integer; PyTorch saves it as a tensor of float32.
+
+    Raises
+    ------
+    ValueError
+        It is no whole number from 0.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> count_of(tt.tensor(3.0))
+    3
+    >>> count_of(2.7)
+    Traceback (most recent call last):
+        ...
+    ValueError: a number of updates must be a whole number from 0, got 2.7
+    """
+    found = number_of("step", Tensor(value) if backend.is_array(value) else value)
+    if not is_number(found) or not found >= 0 or found % 1:
+        raise ValueError(f"a number of updates must be a whole number from 0, got {value!r:.60}")
+    return int(found)
+
+
+def check_structure(state_dict: Any) -> None:
+    """Raise where something is no optimizer's state at all.
+
+    Examples
+    --------
+    >>> check_structure(None)
+    Traceback (most recent call last):
+        ...
+    TypeError: an optimizer's state is a dict, as state_dict() returns it, got None
+    """
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(
+            f"an optimizer's state is a dict, as state_dict() returns it, got {state_dict!r:.60}"
+        )
+    if not {"state", "param_groups"} <= set(state_dict):
+        raise ValueError(
+            f"an optimizer's state has 'state' and 'param_groups', got {list(state_dict)}"
+        )
+    state, groups = state_dict["state"], state_dict["param_groups"]
+    if not isinstance(state, Mapping) or not all(isinstance(s, Mapping) for s in state.values()):
+        raise TypeError(f"'state' must be a dict of one dict per parameter, got {state!r:.60}")
+    if not isinstance(groups, list | tuple) or not all(
+        isinstance(group, Mapping) and isinstance(group.get("params"), list | tuple)
+        for group in groups
+    ):
+        raise TypeError(f"'param_groups' must be a list of dicts with 'params', got {groups!r:.60}")
+
+
 def saved_settings(
     state_dict: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], known: Sequence[str]
 ) -> list[dict[str, Any]]:
@@ -41,19 +96,16 @@ def saved_settings(
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         It is no optimizer's state, or its groups have other sizes.
     """
-    if not {"state", "param_groups"} <= set(state_dict):
-        raise ValueError(
-            f"an optimizer's state has 'state' and 'param_groups', got {list(state_dict)}"
-        )
+    check_structure(state_dict)
     here = [len(settings["params"]) for settings in groups]
     there = [len(settings["params"]) for settings in state_dict["param_groups"]]
     if here != there:
         raise ValueError(f"the state is of groups of {there} parameters, this optimizer has {here}")
     return [
-        {name: saved[name] for name in known if name in saved}
+        {name: deepcopy(number_of(name, saved[name])) for name in known if name in saved}
         for saved in state_dict["param_groups"]
     ]
 
@@ -103,6 +155,10 @@ def check_state(
             raise ValueError(
                 f"the state {whose} is not of {optimizer}: missing {missing}, unexpected {extra}"
             )
+        try:
+            count_of(saved["step"])
+        except ValueError as error:
+            raise ValueError(f"state 'step' {whose}: {error}") from None
         for name in sorted(set(saved) - {"step"}):
             found = array_of(saved[name])
             kind = (getattr(found, "dtype", None), getattr(found, "shape", None))

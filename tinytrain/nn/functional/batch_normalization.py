@@ -1,6 +1,7 @@
 """Normalisation per channel over the batch."""
 
 from tinytrain.backend import Array
+from tinytrain.in_place import writable
 from tinytrain.nn.functional.normalization import scale_and_shift
 from tinytrain.ops.normalization import BatchNorm
 from tinytrain.tensor import Tensor, apply
@@ -58,6 +59,8 @@ def batch_norm(
     tensor([[-1.],
             [ 1.]], dtype=float32, device=cpu)
     """
+    if input.shape == (0,):
+        return input.clone()  # nothing to normalise, in no channels
     check_running("batch_norm", "running_mean", running_mean, input)
     check_running("batch_norm", "running_var", running_var, input)
     if not training:
@@ -129,5 +132,6 @@ def move_running(running: Tensor, batch: Array, momentum: float) -> None:
     >>> mean.tolist()
     [0.25]
     """
-    running.data *= 1 - momentum
-    running.data += momentum * batch
+    values = writable(running.data)
+    values *= 1 - momentum
+    values += momentum * batch

@@ -1,9 +1,11 @@
 """What all learning-rate schedules share: where they are, and how they reach the optimizer."""
 
+import math
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, ClassVar
 
+from tinytrain.optim.lr_scheduler.checks import check_count, check_state, check_values
 from tinytrain.optim.optimizer import Optimizer
 
 FLAGS_OF_TORCH = {
@@ -43,6 +45,8 @@ class LRScheduler:
     ------
     TypeError
         `optimizer` is none.
+    ValueError
+        A setting makes no sense, or a learning rate comes out that is no finite number.
     KeyError
         `last_epoch` is above -1 and a group has no ``"initial_lr"``.
     """
@@ -52,6 +56,8 @@ class LRScheduler:
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         check_optimizer(optimizer)
+        check_count(type(self).__name__, "last_epoch", last_epoch, low=-1)
+        self.check_settings()
         self.optimizer = optimizer
         for number, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
@@ -70,6 +76,12 @@ class LRScheduler:
         self._is_initial = True
         self._advance()
         self._is_initial = False
+
+    def check_settings(self) -> None:
+        """Raise where an attribute named in `state_names` makes no sense; by default never.
+
+        Called when the schedule is made, and for a state that is loaded.
+        """
 
     def get_lr(self) -> list[float]:
         """Compute the learning rate of each group at the step `last_epoch`, just reached."""
@@ -103,6 +115,12 @@ class LRScheduler:
             )
 
     def _set(self, rates: list[float]) -> None:
+        for number, rate in enumerate(rates):
+            if not math.isfinite(rate):
+                raise ValueError(
+                    f"{type(self).__name__}: at step {self.last_epoch} the learning rate of group "
+                    f"{number} would be {rate}; no rate was changed"
+                )
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         self._last_lr = list(rates)
@@ -133,10 +151,11 @@ class LRScheduler:
 
         Raises
         ------
-        ValueError
-            The state is of another schedule, or of another number of parameter groups. Nothing is
-            changed then.
+        ValueError, TypeError
+            The state is of another schedule, or of another number of parameter groups, or a value
+            makes no sense. Nothing is changed then.
         """
+        check_state(state_dict)
         names = self._saved_names()
         missing = sorted(set(names) - set(state_dict))
         extra = sorted(set(state_dict) - set(names) - FLAGS_OF_TORCH)
@@ -144,14 +163,21 @@ class LRScheduler:
             raise ValueError(
                 f"the state is not of {type(self).__name__}: missing {missing}, unexpected {extra}"
             )
-        if len(state_dict["_last_lr"]) != len(self.optimizer.param_groups):
-            raise ValueError(
-                f"the schedule's state is of {len(state_dict['_last_lr'])} parameter groups, "
-                f"this one has {len(self.optimizer.param_groups)}"
-            )
-        for name in names:
-            setattr(self, name, deepcopy(state_dict[name]))
-        self._set(self._last_lr)
+        check_values(type(self).__name__, state_dict, names)
+        for name in {"base_lrs", "_last_lr"} & set(names):
+            if len(state_dict[name]) != len(self.optimizer.param_groups):
+                raise ValueError(
+                    f"the schedule's state is of {len(state_dict[name])} parameter groups, "
+                    f"this one has {len(self.optimizer.param_groups)}"
+                )
+        before = {name: getattr(self, name) for name in names}
+        vars(self).update({name: deepcopy(state_dict[name]) for name in names})
+        try:
+            self.check_settings()
+            self._set(self._last_lr)
+        except (TypeError, ValueError):
+            vars(self).update(before)
+            raise
 
     def _saved_names(self) -> tuple[str, ...]:
         return ("last_epoch", "base_lrs", "_last_lr", *self.state_names)
@@ -161,34 +187,6 @@ def check_optimizer(optimizer: Any) -> None:
     """Raise where something is no optimizer."""
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"a schedule moves an Optimizer's learning rates, got {optimizer!r:.60}")
-
-
-def check_count(schedule: str, name: str, value: Any) -> None:
-    """Raise where a number of steps is no integer from 1.
-
-    Examples
-    --------
-    >>> check_count("StepLR", "step_size", 0)
-    Traceback (most recent call last):
-        ...
-    ValueError: StepLR: step_size must be an integer from 1, got 0
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{schedule}: {name} must be an integer from 1, got {value!r}")
-
-
-def check_range(schedule: str, name: str, value: Any, low: float, high: float) -> None:
-    """Raise where a setting lies outside low .. high, or is NaN.
-
-    Examples
-    --------
-    >>> check_range("ExponentialLR", "gamma", -1, 0, float("inf"))
-    Traceback (most recent call last):
-        ...
-    ValueError: ExponentialLR: gamma must be from 0 to inf, got -1
-    """
-    if not low <= value <= high:
-        raise ValueError(f"{schedule}: {name} must be from {low} to {high}, got {value!r}")
 
 
 def one_per_group(optimizer: Optimizer, name: str, value: Any) -> list[Any]:

@@ -2,7 +2,8 @@
 
 import math
 
-from tinytrain.optim.lr_scheduler.base import LRScheduler, check_count
+from tinytrain.optim.lr_scheduler.base import LRScheduler
+from tinytrain.optim.lr_scheduler.checks import check_count, check_number, check_range
 from tinytrain.optim.optimizer import Optimizer
 
 
@@ -48,9 +49,14 @@ class CosineAnnealingLR(LRScheduler):
         eta_min: float = 0.0,
         last_epoch: int = -1,
     ) -> None:
-        check_count("CosineAnnealingLR", "T_max", T_max)
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
+
+    def check_settings(self) -> None:
+        """Raise where a setting makes no sense."""
+        check_count("CosineAnnealingLR", "T_max", self.T_max)
+        check_number("CosineAnnealingLR", "eta_min", self.eta_min)
+        self.T_max = int(self.T_max)
 
     def get_lr(self) -> list[float]:
         """Compute the rates from the present ones."""
@@ -121,11 +127,19 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         eta_min: float = 0.0,
         last_epoch: int = -1,
     ) -> None:
-        check_count("CosineAnnealingWarmRestarts", "T_0", T_0)
-        check_count("CosineAnnealingWarmRestarts", "T_mult", T_mult)
         self.T_0, self.T_i, self.T_mult, self.eta_min = T_0, T_0, T_mult, eta_min
         self.T_cur: float = last_epoch
         super().__init__(optimizer, last_epoch)
+
+    def check_settings(self) -> None:
+        """Raise where a setting makes no sense."""
+        name = "CosineAnnealingWarmRestarts"
+        check_count(name, "T_0", self.T_0)
+        check_count(name, "T_mult", self.T_mult)
+        check_count(name, "T_i", self.T_i)
+        check_range(name, "T_cur", self.T_cur, -1, math.inf)
+        check_number(name, "eta_min", self.eta_min)
+        self.T_0, self.T_i, self.T_mult = int(self.T_0), int(self.T_i), int(self.T_mult)
 
     def get_lr(self) -> list[float]:
         """Compute the rates from the base rates."""

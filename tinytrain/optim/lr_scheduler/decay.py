@@ -5,7 +5,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tinytrain.optim.lr_scheduler.base import LRScheduler, check_count, check_range
+from tinytrain.optim.lr_scheduler.base import LRScheduler
+from tinytrain.optim.lr_scheduler.checks import (
+    check_count,
+    check_range,
+    check_state,
+    list_of_milestones,
+)
 from tinytrain.optim.optimizer import Optimizer
 
 
@@ -36,10 +42,14 @@ class StepLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        check_count("StepLR", "step_size", step_size)
-        check_range("StepLR", "gamma", gamma, 0, math.inf)
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
+
+    def check_settings(self) -> None:
+        """Raise where a setting makes no sense."""
+        check_count("StepLR", "step_size", self.step_size)
+        check_range("StepLR", "gamma", self.gamma, 0, math.inf)
+        self.step_size = int(self.step_size)
 
     def get_lr(self) -> list[float]:
         """Compute the rates from the present ones."""
@@ -85,9 +95,13 @@ class MultiStepLR(LRScheduler):
         gamma: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
-        check_range("MultiStepLR", "gamma", gamma, 0, math.inf)
-        self.milestones, self.gamma = sorted(milestones), gamma
+        self.milestones, self.gamma = list_of_milestones("MultiStepLR", milestones), gamma
         super().__init__(optimizer, last_epoch)
+
+    def check_settings(self) -> None:
+        """Raise where a setting makes no sense."""
+        self.milestones = sorted(list_of_milestones("MultiStepLR", self.milestones))
+        check_range("MultiStepLR", "gamma", self.gamma, 0, math.inf)
 
     def get_lr(self) -> list[float]:
         """Compute the rates from the present ones."""
@@ -100,6 +114,7 @@ class MultiStepLR(LRScheduler):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from a saved position; PyTorch saves how often each milestone counts."""
+        check_state(state_dict)
         saved = state_dict.get("milestones")
         if isinstance(saved, Mapping):
             listed = sorted(step for step, times in saved.items() for _ in range(times))
@@ -131,9 +146,12 @@ class ExponentialLR(LRScheduler):
     state_names = ("gamma",)
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
-        check_range("ExponentialLR", "gamma", gamma, 0, math.inf)
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
+
+    def check_settings(self) -> None:
+        """Raise where a setting makes no sense."""
+        check_range("ExponentialLR", "gamma", self.gamma, 0, math.inf)
 
     def get_lr(self) -> list[float]:
         """Compute the rates from the present ones."""

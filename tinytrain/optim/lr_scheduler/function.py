@@ -2,9 +2,11 @@
 
 import types
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from tinytrain.optim.lr_scheduler.base import LRScheduler, check_optimizer, one_per_group
+from tinytrain.optim.lr_scheduler.checks import check_state
 from tinytrain.optim.optimizer import Optimizer
 
 Factor = Callable[[int], float]
@@ -51,20 +53,34 @@ class LambdaLR(LRScheduler):
         return [base * float(function(self.last_epoch)) for function, base in pairs]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state, with the attributes of those lambdas that are objects."""
-        plain = types.FunctionType | types.BuiltinFunctionType
-        saved = [None if isinstance(f, plain) else dict(vars(f)) for f in self.lr_lambdas]
+        """Return the state, with copies of the attributes of those lambdas that are objects."""
+        saved = [deepcopy(_attributes(function)) for function in self.lr_lambdas]
         return {**super().state_dict(), "lr_lambdas": saved}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from a saved position; functions stay those that were given."""
+        check_state(state_dict)
         saved = state_dict.get("lr_lambdas")
         if not isinstance(saved, list) or len(saved) != len(self.lr_lambdas):
             raise ValueError(f"the state has no lr_lambdas of {len(self.lr_lambdas)} groups")
+        for number, (function, attributes) in enumerate(zip(self.lr_lambdas, saved, strict=True)):
+            if attributes is not None and (
+                not isinstance(attributes, Mapping) or _attributes(function) is None
+            ):
+                raise ValueError(
+                    f"lr_lambda {number} is {function!r:.60}, which cannot take the saved "
+                    f"attributes {attributes!r:.60}"
+                )
         super().load_state_dict({k: v for k, v in state_dict.items() if k != "lr_lambdas"})
         for function, attributes in zip(self.lr_lambdas, saved, strict=True):
             if attributes is not None:
-                vars(function).update(attributes)
+                vars(function).update(deepcopy(dict(attributes)))
+
+
+def _attributes(function: Factor) -> dict[str, Any] | None:
+    """Return the attributes of an object, and None of a function."""
+    plain = types.FunctionType | types.BuiltinFunctionType
+    return None if isinstance(function, plain) else getattr(function, "__dict__", None)
 
 
 class MultiplicativeLR(LambdaLR):

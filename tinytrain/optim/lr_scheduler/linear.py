@@ -2,7 +2,8 @@
 
 import math
 
-from tinytrain.optim.lr_scheduler.base import LRScheduler, check_count, check_range
+from tinytrain.optim.lr_scheduler.base import LRScheduler
+from tinytrain.optim.lr_scheduler.checks import check_above_zero, check_count, check_range
 from tinytrain.optim.optimizer import Optimizer
 
 
@@ -39,11 +40,14 @@ class ConstantLR(LRScheduler):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        check_count("ConstantLR", "total_iters", total_iters)
-        if not 0 < factor <= 1:
-            raise ValueError(f"ConstantLR: factor must be above 0 and up to 1, got {factor}")
         self.factor, self.total_iters = factor, total_iters
         super().__init__(optimizer, last_epoch)
+
+    def check_settings(self) -> None:
+        """Raise where a setting makes no sense."""
+        check_count("ConstantLR", "total_iters", self.total_iters)
+        check_above_zero("ConstantLR", "factor", self.factor, high=1)
+        self.total_iters = int(self.total_iters)
 
     def get_lr(self) -> list[float]:
         """Compute the rates from the present ones."""
@@ -93,15 +97,16 @@ class LinearLR(LRScheduler):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        check_count("LinearLR", "total_iters", total_iters)
-        if not 0 < start_factor <= 1:
-            raise ValueError(
-                f"LinearLR: start_factor must be above 0 and up to 1, got {start_factor}"
-            )
-        check_range("LinearLR", "end_factor", end_factor, 0, 1)
         self.start_factor, self.end_factor = start_factor, end_factor
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
+
+    def check_settings(self) -> None:
+        """Raise where a setting makes no sense."""
+        check_count("LinearLR", "total_iters", self.total_iters)
+        check_above_zero("LinearLR", "start_factor", self.start_factor, high=1)
+        check_range("LinearLR", "end_factor", self.end_factor, 0, 1)
+        self.total_iters = int(self.total_iters)
 
     def _factor(self, step: int) -> float:
         share = min(step, self.total_iters) / self.total_iters
@@ -152,10 +157,14 @@ class PolynomialLR(LRScheduler):
         power: float = 1.0,
         last_epoch: int = -1,
     ) -> None:
-        check_count("PolynomialLR", "total_iters", total_iters)
-        check_range("PolynomialLR", "power", power, 0, math.inf)
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)
+
+    def check_settings(self) -> None:
+        """Raise where a setting makes no sense."""
+        check_count("PolynomialLR", "total_iters", self.total_iters)
+        check_range("PolynomialLR", "power", self.power, 0, math.inf)
+        self.total_iters = int(self.total_iters)
 
     def _left(self, step: int) -> float:
         return 1 - min(step, self.total_iters) / self.total_iters

@@ -3,12 +3,12 @@
 import math
 from typing import Any
 
-from tinytrain.optim.lr_scheduler.base import (
-    LRScheduler,
+from tinytrain.optim.lr_scheduler.base import LRScheduler, check_optimizer, one_per_group
+from tinytrain.optim.lr_scheduler.checks import (
+    check_above_zero,
     check_count,
-    check_optimizer,
+    check_number,
     check_range,
-    one_per_group,
 )
 from tinytrain.optim.optimizer import Optimizer
 
@@ -84,8 +84,8 @@ class OneCycleLR(LRScheduler):
         check_optimizer(optimizer)
         self.total_steps = _length(total_steps, epochs, steps_per_epoch)
         check_range("OneCycleLR", "pct_start", pct_start, 0, 1)
-        if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"anneal_strategy is 'cos' or 'linear', got {anneal_strategy!r}")
+        check_above_zero("OneCycleLR", "div_factor", div_factor)
+        check_above_zero("OneCycleLR", "final_div_factor", final_div_factor)
         self._schedule_phases = _phases(self.total_steps, pct_start, three_phase)
         self._anneal_func_type, self.cycle_momentum = anneal_strategy, cycle_momentum
         if cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
@@ -95,6 +95,12 @@ class OneCycleLR(LRScheduler):
         highest = one_per_group(optimizer, "max_lr", max_lr)
         lowest = one_per_group(optimizer, "base_momentum", base_momentum)
         momenta = one_per_group(optimizer, "max_momentum", max_momentum)
+        for rate in highest:
+            check_range("OneCycleLR", "max_lr", rate, 0, math.inf)
+            check_number("OneCycleLR", "max_lr", rate)
+        if cycle_momentum:
+            _check_momenta("base_momentum", lowest, "betas" in optimizer.defaults)
+            _check_momenta("max_momentum", momenta, "betas" in optimizer.defaults)
         if last_epoch == -1:
             for i, group in enumerate(optimizer.param_groups):
                 initial = highest[i] / div_factor
@@ -103,6 +109,21 @@ class OneCycleLR(LRScheduler):
                 if cycle_momentum:
                     group["max_momentum"], group["base_momentum"] = momenta[i], lowest[i]
         super().__init__(optimizer, last_epoch)
+
+    def check_settings(self) -> None:
+        """Raise where the length, the phases or the curve make no sense."""
+        check_count("OneCycleLR", "total_steps", self.total_steps)
+        self.total_steps = int(self.total_steps)
+        if self._anneal_func_type not in ("cos", "linear"):
+            raise ValueError(
+                f"anneal_strategy is 'cos' or 'linear', got {self._anneal_func_type!r}"
+            )
+        if not isinstance(self._schedule_phases, list) or not self._schedule_phases:
+            raise ValueError(f"OneCycleLR: no phases in {self._schedule_phases!r:.60}")
+        for phase in self._schedule_phases:
+            if not isinstance(phase, dict) or set(phase) != set(_phase(0, "", "", "", "")):
+                raise ValueError(f"OneCycleLR: {phase!r:.60} is no phase of a cycle")
+            check_number("OneCycleLR", "end_step", phase["end_step"])
 
     def get_lr(self) -> list[float]:
         """Compute the rates, and set the momenta."""
@@ -142,16 +163,24 @@ class OneCycleLR(LRScheduler):
             group["momentum"] = momentum
 
 
+def _check_momenta(name: str, momenta: list[float], are_betas: bool) -> None:
+    """Raise where a momentum is none: of Adam's kind, it lies below 1."""
+    for momentum in momenta:
+        check_range("OneCycleLR", name, momentum, 0, math.inf)
+        if math.isinf(momentum) or (are_betas and momentum >= 1):
+            raise ValueError(f"OneCycleLR: {name} must be below 1, got {momentum!r}")
+
+
 def _length(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
     """Return the number of steps, which is given in one of two ways."""
     if total_steps is not None:
         check_count("OneCycleLR", "total_steps", total_steps)
-        return total_steps
+        return int(total_steps)
     if epochs is None or steps_per_epoch is None:
         raise ValueError("OneCycleLR: give total_steps, or both epochs and steps_per_epoch")
     check_count("OneCycleLR", "epochs", epochs)
     check_count("OneCycleLR", "steps_per_epoch", steps_per_epoch)
-    return epochs * steps_per_epoch
+    return int(epochs) * int(steps_per_epoch)
 
 
 def _phases(total_steps: int, pct_start: float, three_phase: bool) -> list[dict[str, Any]]:

@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from tinytrain.optim.lr_scheduler.base import (
-    LRScheduler,
+from tinytrain.optim.lr_scheduler.base import LRScheduler, check_optimizer, one_per_group
+from tinytrain.optim.lr_scheduler.checks import (
     check_count,
-    check_optimizer,
+    check_number,
     check_range,
-    one_per_group,
+    check_state,
 )
 from tinytrain.optim.optimizer import Optimizer
 from tinytrain.tensor import Tensor
@@ -85,17 +85,6 @@ class ReduceLROnPlateau(LRScheduler):
         eps: float = 1e-8,
     ) -> None:
         check_optimizer(optimizer)
-        name = "ReduceLROnPlateau"
-        if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
-            raise ValueError(
-                f"{name}: mode is 'min' or 'max' and threshold_mode 'rel' or 'abs', "
-                f"got {mode!r} and {threshold_mode!r}"
-            )
-        if not 0 <= factor < 1:
-            raise ValueError(f"{name}: factor must be from 0 to below 1, got {factor}")
-        check_count(name, "patience + 1", patience + 1)
-        check_count(name, "cooldown + 1", cooldown + 1)
-        check_range(name, "eps", eps, 0, math.inf)
         self.optimizer, self.mode, self.factor = optimizer, mode, factor
         self.patience, self.cooldown, self.eps = patience, cooldown, eps
         self.threshold, self.threshold_mode = threshold, threshold_mode
@@ -104,7 +93,30 @@ class ReduceLROnPlateau(LRScheduler):
         self.mode_worse = math.inf if mode == "min" else -math.inf
         self.best = self.mode_worse
         self.last_epoch = self.cooldown_counter = self.num_bad_epochs = 0
+        self.check_settings()
         self._last_lr = self.present_lrs()
+
+    def check_settings(self) -> None:
+        """Raise where a setting makes no sense."""
+        name = "ReduceLROnPlateau"
+        if self.mode not in ("min", "max") or self.threshold_mode not in ("rel", "abs"):
+            raise ValueError(
+                f"{name}: mode is 'min' or 'max' and threshold_mode 'rel' or 'abs', "
+                f"got {self.mode!r} and {self.threshold_mode!r}"
+            )
+        check_range(name, "factor", self.factor, -math.inf, math.inf)
+        if not 0 <= self.factor < 1:
+            raise ValueError(f"{name}: factor must be from 0 to below 1, got {self.factor}")
+        for count in ("patience", "cooldown", "cooldown_counter", "num_bad_epochs"):
+            check_count(name, count, getattr(self, count), low=0)
+            setattr(self, count, int(getattr(self, count)))
+        check_range(name, "eps", self.eps, 0, math.inf)
+        check_number(name, "threshold", self.threshold)
+        check_range(name, "best", self.best, -math.inf, math.inf)
+        if not isinstance(self.min_lrs, list):
+            raise TypeError(f"{name}: min_lrs must be a list of numbers, got {self.min_lrs!r:.60}")
+        for lowest in self.min_lrs:
+            check_range(name, "min_lr", lowest, 0, math.inf)
 
     def step(self, metrics: Any) -> None:  # type: ignore[override]  # this one needs the metric
         """Take the metric of one more epoch, and lower the learning rates if that is due.
@@ -161,6 +173,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from a saved position; the optimizer's groups get the saved rates."""
+        check_state(state_dict)
         worst = math.inf if state_dict.get("mode") == "min" else -math.inf
         best = state_dict.get("best", worst)
         found = {"best": worst if best is None else best, "mode_worse": worst}

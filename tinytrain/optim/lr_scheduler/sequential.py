@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tinytrain.optim.lr_scheduler.base import LRScheduler, check_optimizer
+from tinytrain.optim.lr_scheduler.checks import check_count, check_state, list_of_milestones
 from tinytrain.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from tinytrain.optim.optimizer import Optimizer
 
@@ -14,6 +15,7 @@ class _Composed(LRScheduler):
 
     def _take(self, optimizer: Any, schedulers: Sequence[LRScheduler]) -> None:
         name = type(self).__name__
+        _check_sequence(name, schedulers)
         check_optimizer(optimizer)
         if not schedulers:
             raise ValueError(f"{name} got no schedules")
@@ -28,6 +30,16 @@ class _Composed(LRScheduler):
                 raise ValueError(f"{name}: number {number} was made for another optimizer")
         self.optimizer, self._schedulers = optimizer, list(schedulers)
 
+    def _check_different(self) -> None:
+        """Raise where one schedule stands twice: it would move at both places' steps."""
+        places = [id(schedule) for schedule in self._schedulers]
+        for number, place in enumerate(places):
+            if place in places[:number]:
+                raise ValueError(
+                    f"{type(self).__name__}: numbers {places.index(place)} and {number} are one "
+                    "schedule: make one for each place"
+                )
+
     def state_dict(self) -> dict[str, Any]:
         """Return the own state, with the states of all schedules."""
         own = super().state_dict()
@@ -41,6 +53,7 @@ class _Composed(LRScheduler):
         ValueError
             The state is of other schedules. Nothing is changed then.
         """
+        check_state(state_dict)
         states = state_dict.get("_schedulers")
         if not isinstance(states, list) or len(states) != len(self._schedulers):
             raise ValueError(f"the state is not of {len(self._schedulers)} schedules")
@@ -56,6 +69,11 @@ class _Composed(LRScheduler):
             for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate
             raise
+
+
+def _check_sequence(name: str, schedulers: Any) -> None:
+    if not isinstance(schedulers, Sequence) or isinstance(schedulers, str):
+        raise TypeError(f"{name} takes a list of schedules, got {schedulers!r:.60}")
 
 
 class SequentialLR(_Composed):
@@ -98,15 +116,13 @@ class SequentialLR(_Composed):
         last_epoch: int = -1,
     ) -> None:
         self._take(optimizer, schedulers)
-        if len(milestones) != len(schedulers) - 1 or sorted(milestones) != list(milestones):
-            raise ValueError(
-                f"SequentialLR: {len(schedulers)} schedules take {len(schedulers) - 1} milestones, "
-                f"in rising order; got {milestones}"
-            )
+        self._milestones = list_of_milestones("SequentialLR", milestones)
+        self.check_settings()
+        check_count("SequentialLR", "last_epoch", last_epoch, low=-1)
+        self._check_different()
         for schedule in schedulers[1:]:
             if isinstance(schedule, SequentialLR):
                 raise ValueError("SequentialLR: give the inner one's schedules to the outer one")
-        self._milestones = list(milestones)
         self.last_epoch = last_epoch + 1
         # Each schedule has set the rates of its own start: undo that, and start the first anew.
         self.base_lrs = [float(group["initial_lr"]) for group in optimizer.param_groups]
@@ -114,6 +130,17 @@ class SequentialLR(_Composed):
         self._undo()
         self._schedulers[bisect_right(self._milestones, 0)]._start()
         self._last_lr = self.present_lrs()
+
+    def check_settings(self) -> None:
+        """Raise where the milestones are not one less than schedules, and rising."""
+        milestones = list_of_milestones("SequentialLR", self._milestones)
+        count = len(self._schedulers)
+        if len(milestones) != count - 1 or sorted(set(milestones)) != milestones:
+            raise ValueError(
+                f"SequentialLR: {count} schedules take {count - 1} milestones, in rising order; "
+                f"got {milestones}"
+            )
+        self._milestones = milestones
 
     def _undo(self) -> None:
         """Take the schedules back to before their first step, which each made when it was made."""
@@ -165,11 +192,13 @@ class ChainedScheduler(_Composed):
     def __init__(
         self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None
     ) -> None:
+        _check_sequence("ChainedScheduler", schedulers)
         if optimizer is None:
             optimizer = getattr(schedulers[0], "optimizer", None) if schedulers else None
             if optimizer is None:
                 raise ValueError("ChainedScheduler got no schedules")
         self._take(optimizer, schedulers)
+        self._check_different()
         self._last_lr = self.present_lrs()
 
     def _saved_names(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import math
 
-from tinytrain.optim.lr_scheduler.base import check_range
+from tinytrain.optim.lr_scheduler.checks import check_count, check_range
 from tinytrain.optim.lr_scheduler.schedule import Schedule
 from tinytrain.optim.optimizer import Optimizer
 
@@ -15,15 +15,24 @@ class _WarmupAndFall(Schedule):
     def __init__(
         self, optimizer: Optimizer, warmup_steps: int, total_steps: int, floor: float = 0.0
     ) -> None:
+        self.warmup_steps, self.total_steps, self.floor = warmup_steps, total_steps, floor
+        super().__init__(optimizer)
+
+    def check_settings(self) -> None:
+        """Raise where a setting makes no sense."""
+        name, warmup_steps, total_steps = type(self).__name__, self.warmup_steps, self.total_steps
+        check_range(name, "warmup_steps", warmup_steps, -math.inf, math.inf)
+        check_range(name, "total_steps", total_steps, -math.inf, math.inf)
         if total_steps < 1 or not 0 <= warmup_steps <= total_steps:
             raise ValueError(
                 f"warm-up of {warmup_steps} steps of {total_steps}: give 0 <= warm-up <= total, "
                 "and a total of at least 1"
             )
-        if not 0 <= floor <= 1:
-            raise ValueError(f"the floor is a share of the full rate, 0 to 1, got {floor}")
-        self.warmup_steps, self.total_steps, self.floor = warmup_steps, total_steps, floor
-        super().__init__(optimizer)
+        check_count(name, "warmup_steps", warmup_steps, low=0)
+        check_count(name, "total_steps", total_steps)
+        if not 0 <= self.floor <= 1:
+            raise ValueError(f"the floor is a share of the full rate, 0 to 1, got {self.floor}")
+        self.warmup_steps, self.total_steps = int(warmup_steps), int(total_steps)
 
     def factor(self, step: int) -> float:
         """Return the share of the full learning rate at a step, from 0."""
@@ -114,8 +123,7 @@ class WarmupInverseSquareRoot(Schedule):
     """A linear rise over the first steps, then a fall with the root of the steps: without an end.
 
     With w warm-up steps, at step t = 0, 1, ...: the factor is (t + 1) / (w + 1) for t < w, then
-    sqrt((w + 1) / (t + 1)). So the full rate comes at step w, and half of it three times as many
-    steps later.
+    sqrt((w + 1) / (t + 1)). So the full rate comes at step w, and half of it 3 (w + 1) steps later.
 
     Parameters
     ----------
@@ -140,9 +148,14 @@ class WarmupInverseSquareRoot(Schedule):
     state_names = ("warmup_steps",)
 
     def __init__(self, optimizer: Optimizer, warmup_steps: int) -> None:
-        check_range("WarmupInverseSquareRoot", "warmup_steps", warmup_steps, 0, math.inf)
         self.warmup_steps = warmup_steps
         super().__init__(optimizer)
+
+    def check_settings(self) -> None:
+        """Raise where a setting makes no sense."""
+        check_range("WarmupInverseSquareRoot", "warmup_steps", self.warmup_steps, 0, math.inf)
+        check_count("WarmupInverseSquareRoot", "warmup_steps", self.warmup_steps, low=0)
+        self.warmup_steps = int(self.warmup_steps)
 
     def factor(self, step: int) -> float:
         """Return the share of the full learning rate at a step, from 0."""
