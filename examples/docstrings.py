@@ -3,7 +3,7 @@
     python examples/docstrings.py            # about half a minute
     python examples/docstrings.py --quick    # a few seconds
 
-The docstrings are those of the Python that runs this script, from one character to some six
+The docstrings are those of the Python that runs this script, from a few characters to some six
 thousand. One small classifier is trained on them three times, by batches that differ in nothing
 but how documents of different lengths get into rectangular arrays:
 
@@ -11,15 +11,19 @@ but how documents of different lengths get into rectangular arrays:
 - buckets: documents of similar lengths, as many as fit into a budget of positions;
 - packing: several documents side by side in a row of fixed length, and one mean for each.
 
-All three give the same gradient, which is checked first. What differs is how much of the work is
-spent on padding, and so the time until the classifier reaches the same accuracy.
+All three give the same gradient of all documents, which is checked first. Batches of buckets have
+few long documents or many short ones, and a step for each would let a long one count several times
+as much as a short one. So a step takes as many batches as hold some number of documents, adds up
+the losses, and divides once by that number, in all three ways: every document has the same weight.
+What is left to differ is how much of the work is spent on padding, and so the time until the
+classifier reaches the same accuracy.
 """
 
 import argparse
 import ast
 import sysconfig
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +58,7 @@ TOPICS = {
     "web": ("http", "urllib", "wsgiref", "xmlrpc", "socketserver"),
     "xml": ("xml",),
 }
-LONGEST = 6000  # characters; the few documents beyond are cut there, and counted
+LONGEST = 6000  # bytes; documents beyond are cut there, and counted
 VOCABULARY = 4096
 HELD_OUT = 0.2
 
@@ -155,7 +159,7 @@ def collate_rows(samples: list[tuple[PackedBatch, np.ndarray]]) -> dict[str, np.
 
 
 def make_loaders(documents: Documents, budget: int, seed: int) -> dict[str, DataLoader]:
-    """Return a loader for each way, all with about the same number of documents per batch."""
+    """Return a loader for each way; batches have about as many documents on average."""
     lengths = np.array([len(tokens) for tokens in documents.tokens])
     padded = PaddedDocuments(documents)
     per_batch = max(1, round(budget / lengths.mean()))
@@ -241,6 +245,7 @@ class Run(NamedTuple):
     """What one training run needed."""
 
     steps: int
+    batches: int
     documents: int
     tokens: int
     positions: int
@@ -249,43 +254,57 @@ class Run(NamedTuple):
     reached: bool
 
 
+def steps_of(loader: DataLoader, documents: int) -> Iterator[list[dict[str, np.ndarray]]]:
+    """Yield the batches of each step, epoch after epoch: n steps have n x `documents` documents.
+
+    The last batch of a step may have more than are missing; the next step then has fewer.
+    """
+    seen, step = 0, []
+    while True:
+        for batch in loader:
+            step.append(batch)
+            seen += len(batch["topics"])
+            if seen >= documents:
+                yield step
+                seen, step = seen - documents, []
+
+
 def race(loader: DataLoader, validation: list[dict[str, np.ndarray]], arguments) -> Run:
     """Train until the accuracy on the validation data is reached; its measuring takes no time."""
     tt.manual_seed(arguments.seed)
     model = Classifier(arguments.width)
     optimizer = tt.optim.AdamW(model.parameters(), lr=arguments.lr)
-    documents = tokens = positions = steps = 0
-    seconds, found = 0.0, 0.0
-    while True:
-        started = time.perf_counter()
-        for batch in loader:
-            loss, count = loss_function(model, tt.to_device(batch))
-            optimizer.zero_grad()
-            (loss / count).backward()
-            optimizer.step()
-            steps += 1
-            documents += count
-            tokens += int(batch["lengths"].sum())
-            positions += batch["ids"].size
-            last = steps == arguments.max_steps
-            if steps % arguments.eval_every == 0 or last:
-                tt.synchronize()
-                seconds += time.perf_counter() - started
-                found = accuracy(model, validation)
-                if last or found >= arguments.accuracy:
-                    reached = found >= arguments.accuracy
-                    return Run(steps, documents, tokens, positions, seconds, found, reached)
-                started = time.perf_counter()
-        seconds += time.perf_counter() - started
+    documents = tokens = positions = batches = 0
+    seconds, started = 0.0, time.perf_counter()
+    for number, step in enumerate(steps_of(loader, arguments.documents), start=1):
+        optimizer.zero_grad()
+        _, count = tt.train.accumulate_gradients(model, loss_function, step)
+        # By the same number in every step, so that each document has the same weight.
+        tt.train.divide_gradients(model.parameters(), arguments.documents)
+        optimizer.step()
+        batches += len(step)
+        documents += count
+        tokens += sum(int(batch["lengths"].sum()) for batch in step)
+        positions += sum(batch["ids"].size for batch in step)
+        last = number == arguments.max_steps
+        if number % arguments.eval_every == 0 or last:
+            tt.synchronize()
+            seconds += time.perf_counter() - started
+            found = accuracy(model, validation)
+            reached = found >= arguments.accuracy
+            if last or reached:
+                break
+            started = time.perf_counter()
+    return Run(number, batches, documents, tokens, positions, seconds, found, reached)
 
 
 def print_table(runs: dict[str, Run], wanted: float) -> None:
     print(f"\n{'':<8} {'documents':>10} {'padding':>8} {'tokens':>9} {'steps':>6} {'seconds':>8}")
-    print(f"{'':<8} {'per step':>10} {'share':>8} {'per s':>9} {f'to {wanted:.0%} accuracy':>15}")
+    print(f"{'':<8} {'per batch':>10} {'share':>8} {'per s':>9} {f'to {wanted:.0%} accuracy':>15}")
     for name, run in runs.items():
         padding = 1 - run.tokens / run.positions
         row = (
-            f"{name:<8} {run.documents / run.steps:>10.1f} {padding:>8.1%} "
+            f"{name:<8} {run.documents / run.batches:>10.1f} {padding:>8.1%} "
             f"{run.tokens / run.seconds:>9,.0f} {run.steps:>6,} {run.seconds:>8.2f}"
         )
         print(row if run.reached else f"{row}  not reached: {run.accuracy:.1%}")
@@ -296,15 +315,17 @@ def parse_arguments() -> argparse.Namespace:
     tt.train.add_device_flag(parser)
     parser.add_argument("--seed", type=int, default=0, help="of weights and data order")
     parser.add_argument("--budget", type=int, default=6400, help="positions per batch")
+    parser.add_argument("--documents", type=int, default=100, help="per step")
     parser.add_argument("--width", type=int, default=32, help="of the embedding")
     parser.add_argument("--lr", type=float, default=0.03, help="the learning rate")
     parser.add_argument("--accuracy", type=float, default=0.65, help="where the race ends")
     parser.add_argument("--max-steps", type=int, default=1000, help="where it ends at the latest")
-    parser.add_argument("--eval-every", type=int, default=10, help="steps between measurements")
+    parser.add_argument("--eval-every", type=int, default=5, help="steps between measurements")
     parser.add_argument("--quick", action="store_true", help="a run of a few seconds")
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.width, arguments.max_steps, arguments.accuracy = 16, 4, 0.2
+        arguments.width, arguments.max_steps, arguments.accuracy = 16, 20, 0.2
+        arguments.documents = 25
         arguments.eval_every = 2
     return arguments
 
@@ -325,11 +346,13 @@ def main() -> None:
     held_out, training = (
         Documents([tokens[i] for i in part], topics[part]) for part in (order[:cut], order[cut:])
     )
-    lengths = np.array([len(text.encode()) for text in texts])
+    used = topics[order]
+    lengths = np.array([len(texts[i].encode()) for i in order])
     print(
-        f"{len(order):,} docstrings of {len(TOPICS)} topics, {lengths.min()} to {lengths.max():,} "
-        f"bytes (median {np.median(lengths):.0f}), {(lengths > LONGEST).sum()} of them cut at "
-        f"{LONGEST:,}; the largest topic has {np.bincount(topics).max() / len(topics):.1%}"
+        f"{len(order):,} docstrings of {len(np.unique(used))} topics, "
+        f"{lengths.min()} to {lengths.max():,} bytes (median {np.median(lengths):.0f}), "
+        f"{(lengths > LONGEST).sum()} of them cut at {LONGEST:,}; "
+        f"the largest topic has {np.bincount(used).max() / len(used):.1%}"
     )
     tt.manual_seed(arguments.seed)
     ways = make_loaders(held_out, arguments.budget, arguments.seed)

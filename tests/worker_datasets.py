@@ -3,6 +3,10 @@
 import ctypes
 import os
 import random
+import re
+import signal
+import sys
+import threading
 import time
 
 import numpy as np
@@ -92,7 +96,11 @@ DEEDS = {
     "exit": lambda: os._exit(3),
     "kill": lambda: os.kill(os.getpid(), 9),
     "hang": lambda: time.sleep(60),
-    "nap": lambda: time.sleep(0.3),
+    "nap": lambda: time.sleep(0.6),
+    "short_nap": lambda: time.sleep(0.1),
+    # Seconds of work in C code that lets no other thread of Python run.
+    "regex": lambda: re.match(r"(a+)+$", "a" * 28 + "b"),
+    "freeze": lambda: os.kill(os.getpid(), signal.SIGSTOP),
 }
 
 
@@ -133,6 +141,39 @@ class State:
 
     def mark(self, worker):
         self.marked = worker
+
+
+def exiting_init(worker):
+    os._exit(4)
+
+
+def system_exit_init(worker):
+    sys.exit(4)
+
+
+def slow_init(worker):
+    time.sleep(5)
+
+
+class SlowToArrive(Numbers):
+    """Unpickling it takes a while, as the imports of a module may."""
+
+    def __reduce__(self):
+        return _arrive_slowly, (self.n,)
+
+
+def _arrive_slowly(n):
+    time.sleep(1.0)
+    return Numbers(n)
+
+
+class Lingering(Numbers):
+    """Leaves a thread behind that is no daemon."""
+
+    def __getitem__(self, index):
+        if index == 0:
+            threading.Thread(target=time.sleep, args=(20,)).start()
+        return index
 
 
 def failing_init(worker):

@@ -112,7 +112,7 @@ def test_epochs_count_on():
     sampler = RandomBlockSampler(range(100), 4, 3, seed=1)
     first, second = list(sampler), list(sampler)
     assert first + second == [sampler.batch(step) for step in range(6)]
-    assert sampler.state_dict() == {"seed": 1, "step": 6}
+    assert sampler.state_dict() == {"seed": 1, "step": 6, "settings": sampler._settings()}
     sampler.set_epoch(1)
     assert list(sampler) == second
     check_sampler(lambda seed: RandomBlockSampler(range(50), 4, 6, seed=seed), 50, covers=False)
@@ -177,8 +177,16 @@ def test_bad_settings_are_refused(settings, error, message):
 
 def test_bad_states_and_steps_are_refused():
     sampler = RandomBlockSampler(range(10), 2)
-    with pytest.raises(ValueError, match="expected a state with seed and step"):
+    with pytest.raises(ValueError, match="expected a state with seed, step and settings"):
         sampler.load_state_dict({"seed": 1, "epoch": 0})
+    for other in (
+        RandomBlockSampler(range(11), 2, 3),
+        RandomBlockSampler(range(10), 3, 3),
+        RandomBlockSampler(range(10), 2, 4),
+        RandomBlockSampler(range(10), 2, 3, num_replicas=2),
+    ):
+        with pytest.raises(ValueError, match="the state is of another sampler"):
+            RandomBlockSampler(range(10), 2, 3).load_state_dict(other.state_dict())
     with pytest.raises(ValueError, match="step must be a whole number"):
         sampler.batch(-1)
     with pytest.raises(ValueError, match="epoch must be a whole number"):

@@ -1,6 +1,7 @@
 """Buckets of a fixed number of rows: by sorted pools and by boundaries, on any number of ranks."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -296,7 +297,7 @@ def test_report_against_a_loop():
     assert report.padding_share == pytest.approx(1 - 18 / 28)
     assert report.mean_tokens == 6
     assert report.variation == pytest.approx(np.std([4, 9, 5]) / 6)
-    assert report.lower_bound == 2
+    assert report.lower_bound == 3  # rounded up they are 4, 12, 4 and 8
     assert LengthReport.of(lengths, [[0]]).lower_bound is None
     assert "no plan" not in str(LengthReport.of(lengths, [[0]]))
     for nothing in ([], [[]], [[0], []]):
@@ -310,3 +311,14 @@ def test_mates():
     assert repeat_mates([[0, 1], [2, 3]], [[0, 2], [1, 3]]) == 0
     assert np.isnan(repeat_mates([[0, 1]], [[0]]))  # item 1 was dropped there: no pair is left
     assert np.isnan(repeat_mates([[0], [1]], [[0, 1]]))
+
+
+def test_boundaries_and_numpy_scalars():
+    with pytest.raises(TypeError, match=r"boundaries must be a sequence .* but got 10"):
+        BucketBatchSampler([3, 4], 2, boundaries=10)
+    sampler = BucketBatchSampler(
+        [3, 4], np.int64(2), boundaries=np.array([3]), noise=np.float32(0.25), seed=np.int64(1)
+    )
+    assert json.loads(json.dumps(sampler.state_dict())) == sampler.state_dict()
+    with pytest.raises(ValueError, match=r"noise must be in \[0, 1\), but got '0'"):
+        BucketBatchSampler([3, 4], 2, noise="0")

@@ -1,12 +1,20 @@
 """Collating: PyTorch's type rules with NumPy arrays as the result."""
 
 import collections
+import enum
 import types
 
 import numpy as np
 import pytest
 
-from tinytrain.data import ArrayBatch, default_collate, default_convert
+import tinytrain as tt
+from tinytrain.data import (
+    ArrayBatch,
+    DataLoader,
+    TensorDataset,
+    default_collate,
+    default_convert,
+)
 
 Point = collections.namedtuple("Point", ["x", "y"])
 
@@ -123,8 +131,10 @@ def test_ragged_batches_are_refused():
         default_collate([[1], [2, 3]])
     with pytest.raises(RuntimeError, match=r"got \[2\] at entry 0 and \[3\] at entry 1"):
         default_collate([np.zeros(2), np.zeros(3)])
-    for other in ({"a": 1, "b": 2}, {"b": 1}, {}):
-        with pytest.raises(ValueError, match="same keys"):
+    with pytest.raises(ValueError, match="same keys"):
+        default_collate([{"a": 1}, {"a": 1, "b": 2}])
+    for other in ({"b": 1}, {}):
+        with pytest.raises(KeyError, match="entry 1 of the batch has no 'a', which entry 0 has"):
             default_collate([{"a": 1}, other])
     with pytest.raises(IndexError):
         default_collate([])
@@ -132,6 +142,48 @@ def test_ragged_batches_are_refused():
         default_collate([2**63])
     with pytest.raises(TypeError, match="no integer dtype"):
         default_collate([np.uint64(1), np.int64(1)])
+
+
+class Color(enum.IntEnum):
+    RED = 1
+    BLUE = 2
+
+
+class Length(float):
+    pass
+
+
+class Count(int):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("batch", "dtype"),
+    [
+        ([Color.RED, Color.BLUE], "int64"),
+        ([Count(1), 2], "int64"),
+        ([Length(0.5), 1], "float64"),
+        ([1, Length(0.5)], "float32"),
+    ],
+)
+def test_subclasses_of_numbers_are_numbers(batch, dtype):
+    result = default_collate(batch)
+    assert result.dtype == dtype
+    assert result.tolist() == batch
+
+
+def test_a_tensor_is_told_from_an_array():
+    message = r"makes NumPy arrays .*Tensor'>: let the data set hold arrays \(tensor.numpy\(\)\)"
+    for batch in ([tt.tensor([1.0])], [(tt.tensor([1.0]), 1)], [np.float32(1), tt.tensor(1.0)]):
+        with pytest.raises(TypeError, match=message):
+            default_collate(batch)
+
+
+def test_an_empty_batch_is_refused_however_it_comes():
+    data = TensorDataset(np.arange(3))
+    for dataset in (data, [1, 2, 3]):
+        with pytest.raises(IndexError):
+            list(DataLoader(dataset, batch_sampler=[[0], []]))
 
 
 def test_convert_leaves_one_sample_as_it_is():

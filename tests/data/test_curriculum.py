@@ -327,4 +327,35 @@ def test_wrapping_an_ordinary_batch_sampler():
     batches = BatchSampler(SequentialSampler(range(4)), 2, drop_last=False)
     sampler = LengthWarmupBatchSampler(batches, [3, 4, 5, 6], start_length=3, warmup_batches=1)
     assert [len(batch) for batch in sampler] == [3, 2]
-    assert sampler.state_dict() == {"batches_begun": 2, "batch_sampler": {}}
+    assert sampler.state_dict() == {
+        "batches_begun": 2,
+        "batch_sampler": {},
+        "settings": sampler._fingerprint(),
+    }
+
+
+def test_a_step_is_split_at_the_end_of_the_run_only():
+    ranks = [
+        ScheduledBatchSampler([1] * 27, {0: 6, 12: 3}, rank=rank, num_replicas=2, seed=3)
+        for rank in range(2)
+    ]
+    assert [[len(batch) for batch in rank] for rank in ranks] == [[6, 3, 3, 2], [6, 3, 3, 1]]
+
+
+def test_a_state_of_another_warm_up_is_refused():
+    def make(lengths=(9, 8, 7), **changed):
+        settings_ = {"start_length": np.int64(2), "warmup_batches": 9, "full_length": np.int64(9)}
+        return LengthWarmupBatchSampler(
+            BucketBatchSampler([9, 8, 7], 2), lengths, **{**settings_, **changed}
+        )
+
+    state = json.loads(json.dumps(make().state_dict()))
+    make().load_state_dict(state)
+    for other in (make((9, 8, 6)), make(start_length=3), make(warmup_batches=8)):
+        with pytest.raises(ValueError, match="with other lengths or settings"):
+            other.load_state_dict(state)
+
+
+def test_what_is_no_schedule_is_refused():
+    with pytest.raises(TypeError, match=r"a schedule is a dict of tokens and batch sizes"):
+        ScheduledBatchSampler([1, 2], [(0, 1)])

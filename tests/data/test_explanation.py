@@ -3,17 +3,21 @@
 import itertools
 import json
 import random
+import time
 
 import numpy as np
 import pytest
 
 from tinytrain.data import (
     BatchSampler,
+    ConcatDataset,
     DataLoader,
     IterableDataset,
     PackedDataset,
     RandomSampler,
     Sampler,
+    StackDataset,
+    Subset,
     TensorDataset,
     collate_packed,
     pad_collate,
@@ -137,6 +141,67 @@ def test_every_random_state_is_afterwards_what_it_was():
     assert data.reads == 10
     assert report.fetched == 2
     assert report.fetch_seconds > 0
+
+
+class Augmented:
+    """Draws from generators of four kinds, each found in another place."""
+
+    def __init__(self):
+        self.numpy, self.old = np.random.default_rng(1), np.random.RandomState(1)
+        self.inside = {"own": [Generator(1)], "python": random.Random(1)}
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        own, python = self.inside["own"][0], self.inside["python"]
+        return self.numpy.random() + self.old.random_sample() + own.random(1)[0] + python.random()
+
+
+class JitteringCollate:
+    def __init__(self):
+        self.rng = np.random.default_rng(2)
+
+    def __call__(self, samples):
+        return np.asarray(samples) + self.rng.random()
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda data: data,
+        lambda data: Subset(Subset(data, range(8)), range(8)),
+        lambda data: ConcatDataset([data, data]),
+        lambda data: StackDataset(x=data),
+    ],
+)
+def test_generators_of_data_sets_inside_others_are_put_back(wrap):
+    def make():
+        wrapped = wrap(Augmented())
+        collate = None if isinstance(wrapped, StackDataset) else JitteringCollate()
+        return DataLoader(wrapped, 4, collate_fn=collate)
+
+    loader = make()
+    loader.explain()
+    assert repr(list(loader)) == repr(list(make()))
+
+
+def test_the_time_of_a_fetch_is_without_the_drawing_of_the_order():
+    class SlowOrder(OwnSampler):
+        def __iter__(self):
+            time.sleep(0.2)
+            return super().__iter__()
+
+    assert explain(DataLoader(ROWS, 2, sampler=SlowOrder())).fetch_seconds < 0.1
+
+
+def test_lengths_of_zero_and_indices_that_are_no_integers():
+    report = explain(DataLoader(range(4), 2), lengths=[0, 0, 0, 0])
+    assert report.padding is None
+    assert "nan" not in str(report)
+    named = DataLoader({"x": 1, "y": 2}, sampler=["y", "x"], batch_size=2)
+    with pytest.raises(TypeError, match=r"need batches of integer indices, .* gives 'y' \(a str"):
+        explain(named)
 
 
 def test_nothing_is_fetched_for_the_order():

@@ -13,6 +13,7 @@ from tinytrain.data import (
     Dataset,
     Subset,
     TensorDataset,
+    takes_array_batch,
 )
 from tinytrain.generator import Generator, default_generator
 
@@ -140,6 +141,7 @@ def test_arrays_come_in_batches_without_a_loop_over_samples():
     data = TensorDataset(inputs, labels)
     received = []
 
+    @takes_array_batch
     def collate(samples):
         received.append(samples)
         return samples
@@ -154,6 +156,17 @@ def test_arrays_come_in_batches_without_a_loop_over_samples():
     assert [labels.tolist() for _, labels in batches] == [[9, 8, 7, 6], [5, 4, 3, 2], [1, 0]]
     assert batches[0][0].shape == (4, 2)
     assert type(batches[0]) is list
+
+
+def test_a_collate_function_of_a_user_gets_a_list_of_tuples():
+    def longest_first(samples):
+        samples.sort(key=lambda sample: -sample[1])
+        return [int(label) for _, label in samples + samples[:1]]
+
+    data = TensorDataset(np.arange(8.0).reshape(4, 2), np.arange(4))
+    for dataset in (data, Subset(data, [0, 1, 2, 3])):
+        loader = DataLoader(dataset, batch_size=2, collate_fn=longest_first)
+        assert list(loader) == [[1, 0, 1], [3, 2, 3]]
 
 
 def test_without_batching():
@@ -193,6 +206,19 @@ def test_getitems_that_is_none_is_ignored():
         __getitems__ = None
 
     assert epoch(DataLoader(Without(3), batch_size=2)) == [[0, 1], [2]]
+
+
+def test_a_data_set_may_have_getitems_only():
+    class Together:
+        def __getitems__(self, indices):
+            return [10 * index for index in indices]
+
+        def __len__(self):
+            return 3
+
+    assert epoch(DataLoader(Together(), batch_size=2)) == [[0, 10], [20]]
+    with pytest.raises(TypeError, match=r"data set with __getitem__ .*but got a Together"):
+        DataLoader(Together(), batch_size=None)
 
 
 def test_errors_of_the_data_set_keep_their_type():

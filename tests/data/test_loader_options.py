@@ -2,6 +2,7 @@
 
 import inspect
 import multiprocessing
+import re
 import warnings
 
 import numpy as np
@@ -39,8 +40,8 @@ METHODS = multiprocessing.get_all_start_methods()
 # In the order of the checks: each row passes those above it, and fails those below it too.
 WRONG = [
     ({"num_workers": -1}, NEGATIVE_WORKERS),
-    ({"timeout": -1}, "timeout option should be non-negative, but got timeout=-1"),
-    ({"timeout": float("nan")}, "timeout option should be non-negative, but got timeout=nan"),
+    ({"timeout": -1}, "timeout option should be non-negative"),
+    ({"timeout": float("nan")}, "timeout option should be non-negative"),
     ({"prefetch_factor": 2}, PREFETCH_ALONE),
     (
         {"prefetch_factor": -1, "num_workers": 1},
@@ -204,3 +205,21 @@ def test_samples_that_each_worker_drops_are_warned_of():
         DataLoader(Sharded(), batch_size=4, drop_last=True, num_workers=2)
         DataLoader(range(9), batch_size=4, drop_last=True, num_workers=2)
         DataLoader(range(9), sampler=SequentialSampler(range(9)), shuffle=False)
+
+
+@pytest.mark.parametrize("shuffle", ["", (), True, "yes"])
+def test_an_iterable_data_set_takes_no_shuffle_but_none_and_false(shuffle):
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return iter([1])
+
+    for unspecified in (None, False, 0):
+        assert len(list(DataLoader(Stream(), shuffle=unspecified))) == 1
+    message = f"expected unspecified shuffle option, but got shuffle={shuffle}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        DataLoader(Stream(), shuffle=shuffle)
+
+
+def test_the_message_about_the_timeout_is_pytorchs():
+    with pytest.raises(ValueError, match=r"^timeout option should be non-negative$"):
+        DataLoader([1], timeout=-1)

@@ -217,7 +217,7 @@ def test_states_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="5 batches per epoch, but this one has 4"):
         DataLoader(range(7), batch_size=2).load_state_dict(in_order.state_dict())
     for ours, other in ((shuffled, in_order), (in_order, shuffled)):
-        with pytest.raises(ValueError, match="only one of the two shuffles"):
+        with pytest.raises(ValueError, match="another order: it has sampler="):
             ours.load_state_dict(other.state_dict())
     with pytest.raises(ValueError, match="not the state of a DataLoader"):
         shuffled.load_state_dict({"batches_yielded": 1})
@@ -248,7 +248,7 @@ def test_the_state_is_small_after_many_epochs():
     loader.skip(range(5, 9))
     state = loader.state_dict()
     assert state["epoch"] == 20
-    assert len(json.dumps(state)) < 400
+    assert len(json.dumps(state)) < 500
 
 
 def test_epochs_are_counted_also_those_before_a_resume():
@@ -302,7 +302,7 @@ def test_skipping_in_the_middle_of_an_epoch_and_after_a_resume():
     resumed = make()
     resumed.load_state_dict(saved)
     resumed.skip([2, 4, 5])
-    assert resumed.state_dict()["skip"] == [[0, 2, 3], [0, 4, 6]]
+    assert resumed.state_dict()["skip"] == [[0, 2, 3, 1], [0, 4, 6, 1]]
     assert epoch(resumed) == [whole[3]]
     for state in (with_skip, loader.state_dict()):
         resumed = make()
@@ -318,7 +318,7 @@ def test_what_was_to_be_skipped_of_an_epoch_broken_off_is_forgotten():
     loader.skip([1], epoch=2)
     next(iter(loader))
     assert len(epoch(loader)) == 5
-    assert loader.state_dict()["skip"] == [[2, 1, 2]]
+    assert loader.state_dict()["skip"] == [[2, 1, 2, 1]]
 
 
 def test_what_cannot_be_skipped():

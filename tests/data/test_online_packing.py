@@ -14,6 +14,7 @@ from tests.data.test_packing import CAPACITY, document_lengths
 from tinytrain.data import (
     OnlinePacker,
     PackedStream,
+    WorkerInfo,
     collate_packed,
     plan_packing,
     split_sequences,
@@ -125,10 +126,16 @@ def test_sequences_over_the_capacity():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"capacity": 0}, "capacity must be at least 1"),
-        ({"capacity": 1, "split": "split"}, "capacity must be at least 2"),
+        ({"capacity": 0}, "capacity must be a whole number of at least 1, but got 0"),
+        (
+            {"capacity": 1, "split": "split"},
+            "capacity must be a whole number of at least 2, but got 1",
+        ),
         ({"capacity": 4, "split": "cut"}, "split must be"),
-        ({"capacity": 4, "open_rows": 0}, "open_rows must be at least 1, but got 0"),
+        (
+            {"capacity": 4, "open_rows": 0},
+            "open_rows must be a whole number of at least 1, but got 0",
+        ),
     ],
 )
 def test_settings_that_make_no_sense(settings, message):
@@ -320,3 +327,71 @@ def test_streams_that_cannot_be_resumed():
         PackedStream(Reader([]), capacity=3).load_state_dict(stream.state_dict())
     with pytest.raises(ValueError, match="capacity=3, but this one has capacity=4"):
         PackedStream([], capacity=4).load_state_dict(stream.state_dict())
+
+
+def test_two_passes_at_once_do_not_touch_each_other():
+    stream = PackedStream([[n] * (n % 4 + 1) for n in range(30)], capacity=7, open_rows=3)
+    expected = as_lists(stream)
+    first, second = iter(stream), iter(stream)
+    pairs = list(zip(first, second, strict=True))
+    assert as_lists(row for row, _ in pairs) == as_lists(row for _, row in pairs) == expected
+
+
+def test_a_state_of_other_padding_or_of_something_else():
+    stream = PackedStream([[1, 2]], capacity=4, pad_id=np.int64(3))
+    state = json.loads(json.dumps(stream.state_dict()))
+    with pytest.raises(ValueError, match="a stream with pad_id=3, but this one has pad_id=0"):
+        PackedStream([[1, 2]], capacity=4).load_state_dict(state)
+    with pytest.raises(ValueError, match="not the state of a PackedStream"):
+        stream.load_state_dict(state["packer"])
+    for wrong in (0.7, -1, True, "0"):
+        with pytest.raises(ValueError, match="pad_id must be a whole number"):
+            PackedStream([[1]], capacity=4, pad_id=wrong)
+
+
+class Shares:
+    def __init__(self, sequences):
+        self.sequences = sequences
+
+    def __iter__(self):
+        return self.shard(0, 1)
+
+    def shard(self, index, count):
+        return iter(self.sequences[index::count])
+
+
+def test_workers_share_the_sequences_or_refuse(monkeypatch):
+    sequences = [[n] * (n % 4 + 1) for n in range(30)]
+    plain, shared = (PackedStream(s, capacity=7) for s in (sequences, Shares(sequences)))
+    whole = as_lists(plain)
+    tokens = []
+    for number in range(3):
+        info = WorkerInfo(number, 3, 0, None)
+        monkeypatch.setattr("tinytrain.data.packed_stream.get_worker_info", lambda info=info: info)
+        with pytest.raises(RuntimeError, match="each of 3 workers would pack all sequences"):
+            iter(plain)
+        tokens += [t for row in shared for t in row.input_ids[row.segment_ids > 0].tolist()]
+    assert sorted(tokens) == sorted(itertools.chain(*sequences))
+    monkeypatch.setattr(
+        "tinytrain.data.packed_stream.get_worker_info", lambda: WorkerInfo(0, 1, 0, None)
+    )
+    assert as_lists(plain) == whole
+
+
+@pytest.mark.parametrize("wrong", [2.5, float("nan"), True, "4", None])
+def test_numbers_of_a_packer_are_whole(wrong):
+    with pytest.raises(ValueError, match="open_rows must be a whole number"):
+        OnlinePacker(4, open_rows=wrong)
+    with pytest.raises(ValueError, match="capacity must be a whole number"):
+        OnlinePacker(wrong)
+    with pytest.raises(ValueError, match="capacity must be a whole number"):
+        plan_packing([1, 2], wrong)
+    if wrong is not None:
+        with pytest.raises(ValueError, match="batch_size must be a whole number"):
+            plan_packing([1, 2], 4).report(wrong)
+
+
+def test_numpy_numbers_go_into_the_state():
+    packer = OnlinePacker(np.int64(7), np.int32(2))
+    packer.add([1, 2])
+    assert json.loads(json.dumps(packer.state_dict())) == packer.state_dict()

@@ -135,6 +135,28 @@ def test_ignore_index_of_padding():
     assert batch.targets.tolist() == [[2, -1], [-1, -1]]
 
 
+def test_a_token_that_is_ignored_is_not_supervised():
+    batch = pad_collate([[1, 2, 3], [2, 2]], ignore_index=2)
+    assert batch.num_supervised == (batch.targets != 2).sum() == 1
+
+
+def test_sequences_are_not_read_before_a_row_is():
+    read = []
+
+    class Files:
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            read.append(index)
+            return np.arange(1, 3)
+
+    rows = PackedDataset(Files(), plan_packing([2, 2, 2], 2))
+    assert read == []
+    assert rows[1].input_ids.tolist() == [[1, 2]]
+    assert len(read) == 1
+
+
 @settings(deadline=None)
 @given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=5), capacity=st.integers(2, 15))
 def test_split_pieces_keep_every_target_once(lengths, capacity):
@@ -164,9 +186,9 @@ def test_splitting():
     assert split_sequences([short], 3)[0] is short
     with pytest.raises(ValueError, match="split must be"):
         split_sequences([short], 5, split="cut")
-    with pytest.raises(ValueError, match="at least 2 here, but got 1"):
+    with pytest.raises(ValueError, match="at least 2, but got 1"):
         split_sequences([short], 1, split="split")
-    with pytest.raises(ValueError, match="at least 1 here, but got 0"):
+    with pytest.raises(ValueError, match="at least 1, but got 0"):
         split_sequences([short], 0)
 
 
@@ -241,8 +263,17 @@ def test_refused():
     with pytest.raises(ValueError, match="at least one sequence"):
         pad_collate([])
     plan = plan_packing([2, 3], 5)
-    with pytest.raises(ValueError, match="for 2 sequences with 5 tokens, but got 2 with 5"):
-        PackedDataset([[1, 2, 3], [1, 2]], plan)
+    with pytest.raises(ValueError, match="the plan is for 2 sequences, but got 1"):
+        PackedDataset([[1, 2, 3]], plan)
+    with pytest.raises(ValueError, match="sequence 0 has 3 tokens, but the plan was made for 2"):
+        list(PackedDataset([[1, 2, 3], [1, 2]], plan))
+    for wrong in (0.7, -1, True, "0"):
+        with pytest.raises(ValueError, match="pad_id must be a whole number of at least 0"):
+            pad_collate([[1]], pad_id=wrong)
+        with pytest.raises(ValueError, match="pad_id must be a whole number of at least 0"):
+            PackedDataset([[1, 2], [1, 2, 3]], plan, pad_id=wrong)
+    with pytest.raises(ValueError, match=r"ignore_index must be a whole number, but got 0\.5"):
+        pad_collate([[1]], ignore_index=0.5)
     sequences = [[1, 2], [1, 2, 3]]
     data = PackedDataset(sequences, plan)
     sequences[0].append(3)
@@ -250,5 +281,5 @@ def test_refused():
         data[0]
     with pytest.raises(ValueError, match=r"one width, but got \[2, 3\]"):
         collate_packed([pad_collate([[1, 2]]), pad_collate([[1, 2, 3]])])
-    with pytest.raises(ValueError, match=r"one width, but got \[\]"):
+    with pytest.raises(ValueError, match="collate_packed needs at least one row"):
         collate_packed([])

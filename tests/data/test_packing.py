@@ -168,7 +168,7 @@ def test_the_report_counts_the_tokens_of_batches():
     assert report.batch_tokens == pytest.approx(35 / 3)
     assert report.batch_variation == pytest.approx(np.std([17, 13, 5]) / np.mean([17, 13, 5]))
     assert "12 tokens in 2 rows on average" in str(report)
-    with pytest.raises(ValueError, match="batch_size must be at least 1, but got 0"):
+    with pytest.raises(ValueError, match=r"batch_size must be a whole number of .* 1, but got 0"):
         plan.report(batch_size=0)
 
 
@@ -206,7 +206,7 @@ def test_refused():
         plan_packing([[1]], 4)
     with pytest.raises(TypeError, match="must be integers, but got float64"):
         plan_packing([1.0], 4)
-    with pytest.raises(ValueError, match="capacity must be at least 1"):
+    with pytest.raises(ValueError, match=r"capacity must be a whole number of .* 1, but got 0"):
         plan_packing([1], 0)
     with pytest.raises(ValueError, match="algorithm must be"):
         plan_packing([1], 4, algorithm="first_fit")
@@ -218,7 +218,7 @@ def test_refused():
         plan_packing([5, 0], 4, split="split")
     with pytest.raises(ValueError, match="split must be"):
         plan_packing([1], 4, split="cut")
-    with pytest.raises(ValueError, match="at least 2 here, but got 1"):
+    with pytest.raises(ValueError, match="at least 2, but got 1"):
         plan_packing([1], 1, split="split")
 
 
@@ -232,3 +232,9 @@ def test_200_000_documents_are_planned_quickly():
         assert (len(plan.rows), plan.lower_bound) == (48778, 48769)
         # Measured 0.1 to 0.2 s; a loop over the items would take a second, a quadratic one minutes.
         assert seconds < 2.0
+
+
+def test_sequences_in_the_place_of_lengths():
+    for wrong in ([[1, 2, 3], [4]], [np.arange(3), np.arange(3)], ["abc", "d"]):
+        with pytest.raises(ValueError, match=r"give lengths: \[len\(s\) for s in sequences\]"):
+            plan_packing(wrong, 100)

@@ -1,11 +1,13 @@
 """Random numbers of samples: of seed, epoch and index, and of nothing else."""
 
+import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from tinytrain.data import DataLoader, Dataset, RandomSampler, sample_rng
+from tinytrain.data import DataLoader, Dataset, Fetch, RandomSampler, current_fetch, sample_rng
 from tinytrain.data.sample_random import fetching
 from tinytrain.generator import default_generator
 
@@ -60,9 +62,29 @@ def test_resumed_epochs_go_on_with_the_same_numbers():
     assert [batch.tolist() for batch in resumed] == [batch.tolist() for batch in loader]
 
 
+class Threaded(Noise):
+    """Follows the advice of the error: the fetch is handed to the threads."""
+
+    def __getitems__(self, indices):
+        fetch = current_fetch()
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(lambda index: fetch.rng(index).random(), indices))
+
+
+def test_threads_of_the_data_set_get_the_same_numbers():
+    loader = DataLoader(Threaded(), batch_size=3, generator=5)
+    for epoch in range(2):
+        found = np.concatenate(list(loader)).tolist()
+        assert found == [expected(5, epoch, index) for index in range(7)]
+    fetch = pickle.loads(pickle.dumps(Fetch(5, 1)))
+    assert fetch.rng(3).random() == expected(5, 1, 3)
+
+
 def test_outside_of_a_loader_it_is_an_error():
     for _ in range(2):
-        with pytest.raises(RuntimeError, match=r"outside of a DataLoader.*Call it in __getitem__"):
+        with pytest.raises(
+            RuntimeError, match=r"no DataLoader is fetching in this thread.*in __getitem__"
+        ):
             sample_rng(0)
         next(iter(DataLoader(Noise())))  # and after one too
     with fetching(0, 0), pytest.raises(ValueError, match="index >= 0, but got -1"):
@@ -80,7 +102,7 @@ def test_a_loader_inside_a_sample_and_one_in_another_thread():
             thread.start()
             thread.join()
             assert len(inner) == 7
-            assert "outside" in found[0]
+            assert "no DataLoader is fetching in this thread" in found[0]
             return sample_rng(index).random()
 
         def __len__(self):

@@ -65,7 +65,7 @@ def test_without_a_generator_each_epoch_takes_a_seed_from_the_default_one():
 
 
 def test_random_sampler_refuses():
-    for count in (0, -1, 2.0, True):
+    for count in (0, -1, 2.0, False):
         message = f"num_samples should be a positive integer value, but got num_samples={count}"
         with pytest.raises(ValueError, match=message):
             RandomSampler(range(5), num_samples=count)

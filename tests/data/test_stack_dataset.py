@@ -43,13 +43,13 @@ def test_tuples_and_dictionaries():
 def test_messages():
     with pytest.raises(ValueError, match="At least one dataset should be passed"):
         StackDataset()
-    with pytest.raises(ValueError, match=r"Supported either ``tuple``- .* both types are given"):
+    with pytest.raises(ValueError, match=r"``args``\) or``dict``- .* both types are given\.$"):
         StackDataset("ab", y="ab")
     for args, kwargs in ((("ab", "abc"), {}), ((), {"x": "ab", "y": "abc"})):
-        with pytest.raises(ValueError, match=r"Size mismatch between datasets: .* \[2, 3\]"):
+        with pytest.raises(ValueError, match=r"^Size mismatch between datasets$"):
             StackDataset(*args, **kwargs)
     with pytest.raises(
-        ValueError, match=r"Nested dataset's output size mismatch. Expected 4, got 3 from Together"
+        ValueError, match=r"Nested dataset's output size mismatch. Expected 4, got 3$"
     ):
         StackDataset(Together(change=1), "abcd").__getitems__([0, 1, 2, 3])
     with pytest.raises(IndexError):

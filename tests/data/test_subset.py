@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinytrain.data import ArrayBatch, Subset, TensorDataset, random_split
+from tinytrain.data import ArrayBatch, DataLoader, Subset, TensorDataset, random_split
 from tinytrain.generator import Generator
 
 
@@ -24,10 +24,22 @@ def test_subset_of_lists_and_of_subsets():
     assert len(Subset("abc", [])) == 0
 
 
-@pytest.mark.parametrize("indices", [[True, False], [0.0, 1.0], [[0, 1]], 3, ["a"]])
+@pytest.mark.parametrize("indices", [[True, False], [0.0, 1.0], [[0, 1]], 3])
 def test_subset_refuses_what_is_no_list_of_indices(indices):
     with pytest.raises(TypeError, match="1-D sequence of integer indices"):
         Subset("abc", indices)
+
+
+def test_a_subset_of_a_mapping_keeps_its_keys():
+    data = {"a": 1, ("b", 2): 2}
+    for keys in (["a", ("b", 2)], ("a", ("b", 2))):
+        subset = Subset(data, keys)
+        assert [subset[0], subset[1]] == [1, 2]
+        assert subset.__getitems__([1, 0]) == [2, 1]
+        assert subset == Subset(data, keys)
+    assert Subset(data, np.array(["a"]))[0] == 1
+    assert Subset(Subset(data, ["a", ("b", 2)]), [1])[0] == 2
+    assert next(iter(DataLoader(Subset(data, ["a"]), batch_size=1))).tolist() == [1]
 
 
 def test_random_split_equals_the_recorded_one():

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import json
 import time
 
 import numpy as np
@@ -275,3 +276,44 @@ def test_planning_is_quick():
 
     assert seconds(20_000) <= 0.2
     assert seconds(100_000) <= 0.5
+
+
+# ---------------------------------------------------------------- small sets and outliers
+
+
+@pytest.mark.parametrize("count", [50, 200, 500, 1_000, 2_000, 5_000])
+def test_small_sets_need_few_batches_more_than_without_mixing(count):
+    lengths = document_lengths(count)
+    sampler = TokenBudgetBatchSampler(lengths, 4096)
+    fewest = len(TokenBudgetBatchSampler(lengths, 4096, batches_per_bucket=1))
+    assert fewest <= len(sampler) <= 1.5 * fewest
+    assert repeat_mates(sampler.plan(0), sampler.plan(1)) < 0.6
+
+
+def test_an_outlier_does_not_spoil_the_plan():
+    for outliers in ([500], [500, 501, 900], [1000, 300]):
+        sampler = TokenBudgetBatchSampler([10] * 1000 + outliers, 1000)
+        assert len(sampler) <= 10 + len(outliers) + 1
+
+
+def test_the_bound_holds_for_any_plan():
+    report = TokenBudgetBatchSampler([6, 6, 6], 10).report()
+    assert (report.batches, report.lower_bound) == (3, 3)  # by volume it would be 2
+    over = TokenBudgetBatchSampler([30, 5, 5], 10, too_long="alone").report()
+    assert (over.batches, over.lower_bound) == (2, None)  # by volume it would be 4
+    assert "over the budget of 10" in str(over)
+    assert "needs fewer" not in str(over)
+    rounded = TokenBudgetBatchSampler([5, 5, 5], 16, multiple_of=8).report()
+    assert rounded.lower_bound == rounded.batches == 2
+    assert TokenBudgetBatchSampler([6, 6], 1 << 40).report().lower_bound == 1
+
+
+def test_numpy_scalars_go_into_the_state_as_numbers():
+    sampler = TokenBudgetBatchSampler(
+        [3, 4], np.int64(8), max_batch_size=np.int64(2), rank=np.int64(0), num_replicas=np.int64(2)
+    )
+    assert json.loads(json.dumps(sampler.state_dict())) == sampler.state_dict()
+    plain = TokenBudgetBatchSampler([3, 4], 8, max_batch_size=2, num_replicas=2)
+    plain.load_state_dict(sampler.state_dict())
+    with pytest.raises(ValueError, match="longest_first must be True or False, but got 'no'"):
+        TokenBudgetBatchSampler([3, 4], 8, longest_first="no")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests import worker_datasets as wd
+from tinytrain.data import DataLoader
 from tinytrain.data.workers import WorkerIterator, WorkerPool, WorkerSettings
 
 if sys.platform == "win32":
@@ -59,7 +60,22 @@ def test_a_dead_worker_is_reported_at_once(deed, how):
     assert "in flight: batch 6 (indices [6])" in message
     assert seconds < 1
     assert not any(process.is_alive() for process in processes)
-    assert list(iterator) == []
+    for _ in range(2):
+        with pytest.raises(RuntimeError) as again:
+            next(iterator)
+        assert str(again.value) == message
+
+
+@pytest.mark.parametrize("init", [wd.exiting_init, wd.system_exit_init])
+def test_an_epoch_is_not_over_when_its_workers_have_died(init):
+    """Also for a loop that catches errors and goes on."""
+    loader = DataLoader(wd.Numbers(), batch_size=2, num_workers=1, worker_init_fn=init)
+    iterator = iter(loader)
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="worker"):
+            next(iterator)
+    state = loader.state_dict()
+    assert (state["epoch"], state["epoch_begun"], state["batches_yielded"]) == (0, True, 0)
 
 
 def test_a_worker_killed_from_outside_is_reported():
@@ -182,6 +198,75 @@ def alive(pids):
     return found
 
 
+THREADED = """
+    import threading
+
+    class Local(wd.Rows):
+        def __reduce__(self):
+            raise TypeError("stays here")
+
+    if __name__ == "__main__":
+        waiting = threading.Event()
+        if {threads}:
+            threading.Thread(target=waiting.wait, name="waiter").start()
+        try:
+            pool = begun(Local(40))
+            print(type(pool._workers[0]).__name__, len(list(pool)))
+        except Exception as error:
+            print(error)
+        waiting.set()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks")
+def test_a_program_forks_unasked_only_if_it_has_no_other_thread(tmp_path):
+    def output(threads):
+        main = started(write_program(tmp_path, THREADED.format(threads=threads)))
+        return main.communicate(timeout=20)[0]
+
+    assert output(threads=False) == "ForkProcess 40\n"
+    assert "other threads run: waiter" in output(threads=True)
+
+
+@pytest.mark.slow
+@pytest.mark.oracle
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks")
+def test_threads_of_another_library_are_a_reason_not_to_fork(tmp_path):
+    pytest.importorskip("torch")
+    body = """
+    import torch
+    from tinytrain.data.workers.context import obstacle_to_fork
+    print(obstacle_to_fork())
+    torch.set_num_threads(2)
+    (torch.ones(2000, 2000) + 1).sum()
+    print(obstacle_to_fork())
+    """
+    output, _ = started(write_program(tmp_path, body)).communicate(timeout=60)
+    if "libgomp" not in output and output == "None\nNone\n":
+        pytest.skip("this PyTorch does not use GNU's OpenMP")
+    assert output.startswith("None\na library has OpenMP threads")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_ctrl_c_during_the_start_is_one_complaint(tmp_path, method):
+    body = f"""
+    time.sleep(0.3)  # long imports at the top of the script
+    if __name__ == "__main__":
+        print("starts", flush=True)
+        list(begun(wd.Numbers(hang=5), multiprocessing_context={method!r}))
+    """
+    for delay in (0.0, 0.05, 0.2, 0.4, 0.7):
+        main = started(write_program(tmp_path, body), start_new_session=True)
+        main.stdout.readline()
+        time.sleep(delay)
+        os.killpg(main.pid, signal.SIGINT)
+        _, complaints = main.communicate(timeout=20)
+        assert complaints.count("Traceback") == 1, (delay, complaints)
+        assert complaints.rstrip().endswith("KeyboardInterrupt")
+
+
 needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
 
 BUSY = """
@@ -227,6 +312,33 @@ def test_no_worker_outlives_the_main_process(tmp_path, method, end):
         assert main.returncode in (-signal.SIGINT, 130)
         assert complaints.count("Traceback") == 1
         assert complaints.rstrip().endswith("KeyboardInterrupt")
+
+
+@needs_proc
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a kernel that kills")
+@pytest.mark.parametrize("method", ["forkserver", "spawn", "fork"])
+@pytest.mark.parametrize("deed", ["regex", "freeze"])
+def test_no_worker_outlives_a_killed_program_in_c_code_or_stopped(tmp_path, method, deed):
+    body = f"""
+    if __name__ == "__main__":
+        iterator = begun(wd.Numbers({deed}=2), multiprocessing_context={method!r})
+        next(iterator), next(iterator)
+        time.sleep(0.3)
+        print(*[process.pid for process in iterator._workers], flush=True)
+        list(iterator)
+    """
+    main = started(write_program(tmp_path, body))
+    pids = [int(pid) for pid in main.stdout.readline().split()]
+    assert alive(pids) == pids
+    time.sleep(0.2)
+    main.kill()
+    main.wait()
+    begin = time.monotonic()
+    while alive(pids):
+        assert time.monotonic() - begin < 1, "a worker is left"
+        time.sleep(0.02)
+    main.communicate(timeout=20)
 
 
 @needs_proc

@@ -1,6 +1,6 @@
 """Data on its way to the model: data sets, samplers, batches and the loader, all in NumPy."""
 
-from tinytrain.data.array_dataset import ArrayBatch, TensorDataset
+from tinytrain.data.array_dataset import ArrayBatch, TensorDataset, takes_array_batch
 from tinytrain.data.balanced_sampler import BalancedBatchSampler
 from tinytrain.data.batch_size_schedule import ScheduledBatchSampler
 from tinytrain.data.blocks import BlockDataset, RandomBlockSampler, collate_blocks
@@ -27,7 +27,7 @@ from tinytrain.data.packing import PackingPlan, plan_packing, plan_packing_simpl
 from tinytrain.data.packing_report import PackingReport
 from tinytrain.data.padding import PaddedBatch, pad_collate, pad_sequences
 from tinytrain.data.planned_batches import PlannedBatchSampler
-from tinytrain.data.sample_random import sample_rng
+from tinytrain.data.sample_random import Fetch, current_fetch, sample_rng
 from tinytrain.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -59,6 +59,7 @@ __all__ = [
     "Dataset",
     "DisjointWindowBatchSampler",
     "DistributedSampler",
+    "Fetch",
     "IterableDataset",
     "LengthReport",
     "LengthWarmupBatchSampler",
@@ -92,6 +93,7 @@ __all__ = [
     "collate_blocks",
     "collate_packed",
     "covered_rows",
+    "current_fetch",
     "default_collate",
     "default_convert",
     "get_worker_info",
@@ -103,4 +105,5 @@ __all__ = [
     "repeat_mates",
     "sample_rng",
     "split_sequences",
+    "takes_array_batch",
 ]

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinytrain.data.dataset import Dataset
+from tinytrain.data.indices import index_array
 
-__all__ = ["ArrayBatch", "TensorDataset"]
+__all__ = ["ArrayBatch", "TensorDataset", "takes_array_batch"]
+
+Collate = TypeVar("Collate", bound=Callable[..., Any])
 
 
 class ArrayBatch(Sequence[tuple[Any, ...]]):
     """Samples that were fetched together, one array per field instead of one tuple per sample.
 
-    To a collate function it is what PyTorch would hand it: a sequence of samples, where sample i
-    is the tuple of row i of every array. `default_collate` knows that the arrays are stacked
-    already and returns `list(batch.arrays)`.
+    It is a sequence of samples, where sample i is the tuple of row i of every array.
+    `default_collate` knows that the arrays are stacked already and returns `list(batch.arrays)`,
+    and so may a collate function of your own that is marked with `takes_array_batch`. To any
+    other one a loader hands the list of tuples, as PyTorch does.
 
     Parameters
     ----------
@@ -52,6 +56,23 @@ class ArrayBatch(Sequence[tuple[Any, ...]]):
     def __repr__(self) -> str:
         fields = ", ".join(f"{array.dtype}{array.shape}" for array in self.arrays)
         return f"ArrayBatch({fields})"
+
+
+def takes_array_batch(collate_fn: Collate) -> Collate:
+    """Mark a collate function as one that may get an `ArrayBatch` instead of a list of samples.
+
+    Examples
+    --------
+    >>> from tinytrain.data import DataLoader
+    >>> @takes_array_batch
+    ... def centred(batch):
+    ...     (rows,) = batch.arrays
+    ...     return rows - rows.mean()
+    >>> list(DataLoader(TensorDataset(np.array([1.0, 3.0])), 2, collate_fn=centred))
+    [array([-1.,  1.])]
+    """
+    collate_fn.takes_array_batch = True  # type: ignore[attr-defined]
+    return collate_fn
 
 
 class TensorDataset(Dataset[tuple[Any, ...]]):
@@ -99,8 +120,8 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
         return tuple(tensor[index] for tensor in self.tensors)
 
     def __getitems__(self, indices: Sequence[int]) -> ArrayBatch:
-        """The rows of every array at the indices, copied."""
-        rows = np.asarray(indices, dtype=np.int64)
+        """The rows of every array at the indices, copied; TypeError if one is no integer."""
+        rows = index_array(indices, self)
         # asarray: the rows of a memory map are ordinary arrays in memory.
         return ArrayBatch(tuple(np.asarray(tensor).take(rows, axis=0) for tensor in self.tensors))
 

@@ -46,7 +46,8 @@ class ScheduledBatchSampler(Sampler[list[int]]):
         Which share of the batches is given, and of how many.
     uneven
         What to do when the batches of the run do not divide by the number of ranks: "split" the
-        last of the largest, "drop" the last or "repeat" the first.
+        largest of the last step (of the last few, if it has not one item for each rank), "drop" the
+        last or "repeat" the first.
 
     Raises
     ------
@@ -96,7 +97,7 @@ class ScheduledBatchSampler(Sampler[list[int]]):
         if not isinstance(drop_last, bool):
             raise ValueError(f"drop_last must be True or False, but got {drop_last!r}")
         self.drop_last = drop_last
-        self.rank, self.num_replicas, self.uneven = rank, num_replicas, uneven
+        self.rank, self.num_replicas, self.uneven = int(rank), int(num_replicas), uneven
         self._sizes = self._batch_sizes()
         if len(self._sizes) == 0:
             raise ValueError(
@@ -125,8 +126,21 @@ class ScheduledBatchSampler(Sampler[list[int]]):
         if self.drop_last or self.uneven == "repeat":
             return sizes
         if self.uneven == "split":
-            return split_evenly(sizes, self.num_replicas)
+            return self._with_last_steps_split(sizes)
         return sizes[: len(sizes) // self.num_replicas * self.num_replicas]
+
+    def _with_last_steps_split(self, sizes: IntArray) -> IntArray:
+        """Split batches of the last step alone: one cut earlier would move all ranks' later ones.
+
+        If it has fewer items than there are ranks, the step before it is taken to it, and so on.
+        """
+        whole = len(sizes) // self.num_replicas * self.num_replicas
+        if whole == len(sizes):
+            return sizes
+        start = whole
+        while start > 0 and sizes[start:].sum() < whole - start + self.num_replicas:
+            start -= self.num_replicas
+        return np.concatenate([sizes[:start], split_evenly(sizes[start:], self.num_replicas)])
 
     def _last_sizes(self, items: int, size: int) -> IntArray:
         """The sizes of the batches that a full step of all ranks is not left for."""
@@ -174,6 +188,11 @@ class ScheduledBatchSampler(Sampler[list[int]]):
 
 
 def _checked_schedule(schedule: Mapping[int, int]) -> dict[int, int]:
+    if not isinstance(schedule, Mapping):
+        raise TypeError(
+            "a schedule is a dict of tokens and batch sizes, such as {0: 8, 1_000_000: 16}, but "
+            f"got {schedule!r}"
+        )
     checked = {
         whole_number("a number of tokens", tokens, least=0): whole_number("a batch size", size)
         for tokens, size in schedule.items()

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinytrain.data.array_dataset import ArrayBatch
+from tinytrain.data.array_dataset import ArrayBatch, takes_array_batch
 from tinytrain.data.dataset import Dataset
+from tinytrain.data.indices import index_array
 from tinytrain.data.length_report import whole_number
 from tinytrain.data.packed import PackedBatch
 from tinytrain.data.sampler import Sampler
@@ -79,7 +80,7 @@ class BlockDataset(Dataset[tuple[NDArray[np.int64], NDArray[np.int64]]]):
 
     def __getitems__(self, indices: Sequence[int]) -> ArrayBatch:
         """Inputs and targets of several blocks, int64 (B, block_size)."""
-        chosen = np.asarray(indices, dtype=np.int64)
+        chosen = index_array(indices, self)
         wrong = (chosen < -len(self)) | (chosen >= len(self))
         if wrong.any():
             raise IndexError(f"no block {chosen[wrong][0]}: there are {len(self)} blocks")
@@ -128,7 +129,7 @@ class RandomBlockSampler(Sampler[list[int]]):
     >>> next(iter(sampler)) == sampler.batch(0)
     True
     >>> sampler.state_dict()  # the next epoch begins with step 26
-    {'seed': 0, 'step': 26}
+    {'seed': 0, 'step': 26, 'settings': [991, 4, 26, 1]}
     """
 
     def __init__(
@@ -179,18 +180,37 @@ class RandomBlockSampler(Sampler[list[int]]):
         """Choose the epoch that the next ``iter`` gives: it begins at epoch x batches_per_epoch."""
         self.step = whole_number("epoch", epoch, least=0) * self.batches_per_epoch
 
-    def state_dict(self) -> dict[str, int]:
-        """The seed and the step with which the next ``iter`` begins."""
-        return {"seed": self.seed, "step": self.step}
+    def _settings(self) -> list[int]:
+        """What decides the batches besides seed, step and rank."""
+        return [self.num_blocks, self.batch_size, self.batches_per_epoch, self.num_replicas]
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue from a state that `state_dict` returned."""
-        if set(state) != {"seed", "step"}:
-            raise ValueError(f"expected a state with seed and step, but got {sorted(state)}")
-        self.seed = whole_number("seed", state["seed"], least=0)
+    def state_dict(self) -> dict[str, Any]:
+        """The seed and the step with which the next ``iter`` begins, and the settings."""
+        return {"seed": self.seed, "step": self.step, "settings": self._settings()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state that `state_dict` returned.
+
+        Raises
+        ------
+        ValueError
+            If it is no such state, or of a sampler with other settings. Nothing is changed then.
+        """
+        if set(state) != {"seed", "step", "settings"}:
+            raise ValueError(
+                f"expected a state with seed, step and settings, but got {sorted(state)}"
+            )
+        if list(state["settings"]) != self._settings():
+            raise ValueError(
+                "the state is of another sampler: [blocks, batch_size, batches_per_epoch, "
+                f"num_replicas] are {self._settings()} here, but {state['settings']} there"
+            )
+        seed = whole_number("seed", state["seed"], least=0)
         self.step = whole_number("step", state["step"], least=0)
+        self.seed = seed
 
 
+@takes_array_batch
 def collate_blocks(samples: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> PackedBatch:
     """Make a `PackedBatch` of blocks: one segment per row, every position supervised.
 

@@ -103,7 +103,7 @@ class BucketBatchSampler(PlannedBatchSampler):
         checked = checked_lengths(lengths)
         self.batch_size = whole_number("batch_size", batch_size)
         self.batches_per_pool = whole_number("batches_per_pool", batches_per_pool)
-        if not 0 <= noise < 1:
+        if not isinstance(noise, int | float | np.number) or not 0 <= noise < 1:
             raise ValueError(f"noise must be in [0, 1), but got {noise!r}")
         if not isinstance(drop_last, bool):
             raise ValueError(f"drop_last must be True or False, but got {drop_last!r}")
@@ -112,7 +112,7 @@ class BucketBatchSampler(PlannedBatchSampler):
                 "drop_last=True promises batches of one size, and uneven='split' would cut some; "
                 "choose uneven='drop' or uneven='repeat'"
             )
-        self.noise, self.drop_last = noise, drop_last
+        self.noise, self.drop_last = float(noise), drop_last
         self.boundaries = None if boundaries is None else _checked_boundaries(boundaries)
         if self.boundaries is None:
             self._bucket_of = np.zeros(len(checked), dtype=np.int64)
@@ -138,7 +138,7 @@ class BucketBatchSampler(PlannedBatchSampler):
                 "batch_size": self.batch_size,
                 "boundaries": self.boundaries,
                 "batches_per_pool": self.batches_per_pool,
-                "noise": noise,
+                "noise": self.noise,
                 "drop_last": drop_last,
             },
         )
@@ -169,6 +169,10 @@ def _sizes(count: int, batch_size: int) -> list[int]:
 
 
 def _checked_boundaries(boundaries: Sequence[int]) -> list[int]:
+    if isinstance(boundaries, str) or not isinstance(boundaries, Sequence | np.ndarray):
+        raise TypeError(
+            f"boundaries must be a sequence of rising lengths, such as [10], but got {boundaries!r}"
+        )
     checked = [whole_number("a boundary", boundary) for boundary in boundaries]
     if not checked or any(low >= high for low, high in pairwise(checked)):
         raise ValueError(f"boundaries must be rising and not empty, but got {list(boundaries)}")

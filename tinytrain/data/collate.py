@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinytrain.data.array_dataset import ArrayBatch
+from tinytrain.data.array_dataset import ArrayBatch, takes_array_batch
 
 __all__ = ["default_collate", "default_convert"]
 
@@ -24,6 +24,7 @@ _PYTHON_NUMBERS = {
 }
 
 
+@takes_array_batch
 def default_collate(batch: Sequence[Any]) -> Any:
     """Stack the samples of a batch into arrays with a new first axis.
 
@@ -34,7 +35,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
     ================================  =====================================================
     array or NumPy scalar             array, of the common dtype
     float                             float64 array
-    int, bool                         int64, bool array (float32 if floats follow an int)
+    int, bool                         int64, bool array (float32 if floats follow an int);
+                                      so are members of an ``IntEnum``
     str, bytes                        the samples as they are
     mapping                           mapping of the same type, each value collated
     named tuple                       the same named tuple, each field collated
@@ -51,8 +53,10 @@ def default_collate(batch: Sequence[Any]) -> Any:
         If the samples are of another type (None, sets, arrays of strings or objects).
     RuntimeError
         If arrays differ in shape or sequences in length.
+    KeyError
+        If a mapping lacks a key of the first one.
     ValueError
-        If mappings differ in their keys.
+        If a mapping has a key that the first one has not. (PyTorch drops its value.)
     IndexError
         If the batch is empty.
 
@@ -64,6 +68,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
     {'length': array([0.5, 1.5])}
     """
     if isinstance(batch, ArrayBatch):
+        if not len(batch):
+            raise IndexError("default_collate: the batch has no samples")
         return list(batch.arrays)
     first = batch[0]
     if isinstance(first, np.ndarray):
@@ -130,8 +136,9 @@ def _stack_floats(batch: Sequence[Any]) -> NDArray[np.float64]:
 def _number_dtype(number: Any) -> np.dtype[Any]:
     if isinstance(number, (np.bool_, np.number)):
         return number.dtype
-    if type(number) in _PYTHON_NUMBERS:
-        return _PYTHON_NUMBERS[type(number)]
+    for kind, dtype in _PYTHON_NUMBERS.items():
+        if isinstance(number, kind):
+            return dtype
     raise _unsupported(type(number))
 
 
@@ -147,7 +154,12 @@ def _common_dtype(dtypes: set[np.dtype[Any]]) -> np.dtype[Any]:
 def _collate_mappings(batch: Sequence[Mapping[Any, Any]]) -> Mapping[Any, Any]:
     first = batch[0]
     for position, sample in enumerate(batch):
-        if sample.keys() != first.keys():
+        missing = [key for key in first if key not in sample]
+        if missing:
+            raise KeyError(
+                f"entry {position} of the batch has no {missing[0]!r}, which entry 0 has"
+            )
+        if len(sample) > len(first):
             raise ValueError(
                 f"the samples of a batch must have the same keys, but got {list(first)} at "
                 f"entry 0 and {list(sample)} at entry {position}"
@@ -192,6 +204,12 @@ def _like_sequence(example: Sequence[Any], values: list[Any]) -> Sequence[Any]:
 
 
 def _unsupported(found: object) -> TypeError:
+    if isinstance(found, type) and found.__name__ == "Tensor":
+        return TypeError(
+            f"default_collate makes NumPy arrays of NumPy arrays, numbers, dicts and lists; found "
+            f"{found}: let the data set hold arrays (tensor.numpy()), and make tensors of whole "
+            "batches"
+        )
     return TypeError(
         "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; "
         f"found {found}"

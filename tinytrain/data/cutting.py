@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tinytrain.data.length_report import lengths_array, whole_number
+
 __all__ = ["CutPlan", "plan_cuts", "split_sequences"]
 
 IntArray = NDArray[np.int64]
@@ -97,7 +99,7 @@ def plan_cuts(lengths: ArrayLike, capacity: int, split: str = "error") -> CutPla
     >>> cuts.lengths, cuts.sequences, cuts.starts
     (array([3, 3, 2, 2]), array([0, 0, 0, 1]), array([0, 2, 4, 0]))
     """
-    check_capacity(capacity, split)
+    capacity = check_capacity(capacity, split)
     before = _checked_lengths(lengths, capacity if split == "error" else None)
     if split == "split":
         step = max(capacity - 1, 1)
@@ -146,7 +148,7 @@ def split_sequences(
     >>> split_sequences([np.arange(6), np.arange(2)], capacity=3, split="split")
     [array([0, 1, 2]), array([2, 3, 4]), array([4, 5]), array([0, 1])]
     """
-    check_capacity(capacity, split)
+    capacity = check_capacity(capacity, split)
     pieces: list[NDArray[Any]] = []
     for number, sequence in enumerate(sequences):
         pieces.extend(cut(as_tokens(sequence, number), capacity, split, number))
@@ -168,13 +170,12 @@ def cut(tokens: NDArray[Any], capacity: int, split: str, number: int) -> list[ND
     )
 
 
-def check_capacity(capacity: int, split: str) -> None:
-    """Raise where the policy is unknown or the capacity too small for it."""
+def check_capacity(capacity: int, split: str) -> int:
+    """Return the capacity as an `int`; raise where it is too small or the policy unknown."""
     if split not in ("error", "truncate", "split"):
         raise ValueError(f"split must be 'error', 'truncate' or 'split', but got {split!r}")
     smallest = 2 if split == "split" else 1
-    if capacity < smallest:
-        raise ValueError(f"capacity must be at least {smallest} here, but got {capacity}")
+    return whole_number("capacity", capacity, least=smallest)
 
 
 def as_tokens(sequence: Tokens, number: int | None = None) -> NDArray[Any]:
@@ -191,9 +192,7 @@ def as_tokens(sequence: Tokens, number: int | None = None) -> NDArray[Any]:
 
 
 def _checked_lengths(lengths: ArrayLike, capacity: int | None) -> IntArray:
-    array = np.asarray(lengths)
-    if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"lengths must be 1-D and not empty, but got the shape {array.shape}")
+    array = lengths_array(lengths)
     if array.dtype.kind not in "iu":
         raise TypeError(f"lengths must be integers, but got {array.dtype}")
     if capacity is None:

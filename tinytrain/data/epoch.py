@@ -38,6 +38,8 @@ class Epoch:
         The state of an iterable data set at `position`, if it has one to restore.
     exhausted
         Whether an iterable data set has come to its end, where its own state says no more.
+    passed_over
+        How many batches the iterator over the order has left out already (see `Epoch.tasks`).
     """
 
     number: int
@@ -50,6 +52,7 @@ class Epoch:
     in_order: bool = True
     dataset_state: Any = None
     exhausted: bool = False
+    passed_over: int = 0
 
     def is_due(self, number: int) -> bool:
         """Whether a batch is still to be handed out."""
@@ -59,8 +62,10 @@ class Epoch:
         """Note that a batch is handed out (or left out, in an epoch without order)."""
         if self.in_order:
             self.position = number + 1
-            return
-        self.ahead.add(number)
+            # What was handed out beyond the position before a resume, and lies below it now.
+            self.ahead = {later for later in self.ahead if later > number} if self.ahead else set()
+        else:
+            self.ahead.add(number)
         while self.position in self.ahead:
             self.ahead.remove(self.position)
             self.position += 1
@@ -68,12 +73,14 @@ class Epoch:
     def tasks(self, indices: Iterator[Any]) -> Iterator[tuple[int, Any]]:
         """The batches that are due: pairs of number and indices, in the order of the sampler.
 
+        `indices` begins at batch `passed_over`; what comes before `position` is dropped.
+
         Raises
         ------
         ValueError
             If the sampler ends before the position from which a resumed epoch goes on.
         """
-        for number in range(self.position):
+        for number in range(self.passed_over, self.position):
             if next(indices, _END) is _END:
                 raise too_short(self.position, number)
         for number, task in zip(itertools.count(self.position), indices, strict=False):
@@ -91,27 +98,32 @@ def too_short(position: int, found: int) -> ValueError:
     )
 
 
-def to_runs(skips: dict[int, set[int]]) -> list[list[int]]:
-    """Batch numbers by epoch as a short list of [epoch, first, last + 1].
+def to_runs(numbers: Iterable[int]) -> list[list[int]]:
+    """Different numbers as a short list of [first, stop, step], each a ``range``.
 
     Examples
     --------
-    >>> to_runs({1: {7, 3, 4}, 0: {2}})
-    [[0, 2, 3], [1, 3, 5], [1, 7, 8]]
+    >>> to_runs({7, 3, 4, 5}), to_runs(range(0, 100, 2))
+    ([[3, 6, 1], [7, 8, 1]], [[0, 99, 2]])
     """
+    left = sorted(numbers)
     runs: list[list[int]] = []
-    pairs = sorted((epoch, number) for epoch, numbers in skips.items() for number in numbers)
-    for epoch, number in pairs:
-        if runs and runs[-1][0] == epoch and runs[-1][2] == number:
-            runs[-1][2] += 1
-        else:
-            runs.append([epoch, number, number + 1])
+    start = 0
+    while start < len(left):
+        step = left[start + 1] - left[start] if start + 1 < len(left) else 1
+        end = start + 1
+        while end < len(left) and left[end] - left[end - 1] == step:
+            end += 1
+        # Two numbers that are no neighbours may each belong to a longer run.
+        if end - start == 2 and step > 1:
+            end, step = start + 1, 1
+        elif end - start == 1:
+            step = 1
+        runs.append([left[start], left[end - 1] + 1, step])
+        start = end
     return runs
 
 
-def from_runs(runs: Iterable[Iterable[int]]) -> dict[int, set[int]]:
-    """The batch numbers by epoch that `to_runs` has written."""
-    skips: dict[int, set[int]] = {}
-    for epoch, first, stop in runs:
-        skips.setdefault(epoch, set()).update(range(first, stop))
-    return skips
+def from_runs(runs: Iterable[Iterable[int]]) -> set[int]:
+    """The numbers that `to_runs` has written."""
+    return {number for run in runs for number in range(*run)}

@@ -53,7 +53,7 @@ class LoaderReport:
     fetched : int
         How many batches were fetched.
     fetch_seconds : float
-        How long that took in this process.
+        How long that took in this process: samples and collating, not the drawing of the order.
     """
 
     dataset: str
@@ -117,9 +117,10 @@ def explain(
 
     Everything is done with copies of the loader and its samplers, in this process. The loader,
     the default generator, NumPy's global random state and Python's are afterwards what they were,
-    and so are NumPy generators that the data set has as attributes. (What else it keeps, such as
-    a cache, is its own business.) Only the first `fetch` batches are fetched; orders cost a few
-    hundredths of a second for 100,000 samples.
+    and so are generators that the data set and the collate function have as attributes, or the
+    data sets inside (see `tinytrain.data.random_states`). What else they keep, such as a cache, is
+    their own business. Only the first `fetch` batches are fetched; for 100,000 samples in batches
+    of 64 the two orders take about a quarter of a second, in batches of one a second and more.
 
     Parameters
     ----------
@@ -138,7 +139,7 @@ def explain(
     ValueError
         If `fetch` is negative, or `padding_value` is given and no array of a batch can hold it.
     TypeError
-        If a sampler cannot be copied.
+        If a sampler cannot be copied, or gives indices that are no integers.
 
     Examples
     --------
@@ -188,7 +189,7 @@ def _padding_and_tokens(
 ) -> tuple[float | None, NDArray[np.int64]]:
     """Return the share of padding, and the tokens per batch: of the epoch, or of what is known."""
     if lengths is not None and epoch:
-        return padding_share(epoch, lengths), batch_tokens(epoch, lengths)
+        return _number(padding_share(epoch, lengths)), batch_tokens(epoch, lengths)
     counts = [tokens_and_positions(batch, padding_value) for batch in batches]
     known = [pair for pair in counts if pair is not None]
     tokens = np.array([pair[0] for pair in known], dtype=np.int64)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
+from tinytrain.data.array_dataset import ArrayBatch
 from tinytrain.data.iterable import ShardedIterableDataset
 
 __all__ = ["Fetcher", "IterableFetcher", "merged_remainders"]
@@ -70,6 +71,10 @@ class Fetcher:
                 f"{type(self.dataset).__name__}.__getitems__ must return one sample per index, "
                 f"but returned {len(samples)} for {len(indices)} indices"
             )
+        takes_arrays = getattr(self.collate_fn, "takes_array_batch", False)
+        if isinstance(samples, ArrayBatch) and not takes_arrays:
+            # Collate functions sort, add and change the list that PyTorch hands them.
+            samples = list(samples)
         return self.collate_fn(samples)
 
 

@@ -19,7 +19,8 @@ class ShardedIterableDataset(IterableDataset[Sample_co]):
     any W; the order of the batches depends on W. A worker sends full batches only. The samples
     that it has left at its end go to the process of the loader, which makes the last batches of
     those of all workers, in the order of the workers: ``drop_last`` then drops n mod batch_size
-    of the n samples, and ``len(loader)`` is exact.
+    of the n samples, and ``len(loader)`` is exact. Those samples travel before they are collated,
+    so with workers each sample has to be one that can be pickled.
 
     Define ``__len__``, the number of samples of all shards together, where it is known.
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from tinytrain.data.packing_report import lower_bound as packing_bound
 
 __all__ = ["LengthReport", "checked_lengths", "whole_number"]
 
@@ -35,6 +38,10 @@ class LengthReport:
         The coefficient of variation of the tokens per batch: standard deviation / mean.
     budget
         The most positions allowed in a batch, where there is such a limit.
+    lower_bound
+        A number of batches below which no plan exists: the better of ceil(tokens / budget) and
+        Martello and Toth's bound L2 (see `martello_toth_bound`), of lengths rounded up to the
+        multiple. None without a budget, or where a batch is over it.
 
     Examples
     --------
@@ -56,6 +63,7 @@ class LengthReport:
     mean_tokens: float
     variation: float
     budget: int | None = None
+    lower_bound: int | None = None
 
     @classmethod
     def of(
@@ -76,7 +84,7 @@ class LengthReport:
         multiple_of
             Batches are padded to a multiple of this.
         budget
-            The most positions allowed in a batch; it only appears in the text.
+            The most positions allowed in a batch: for the text and the lower bound.
 
         Raises
         ------
@@ -100,6 +108,9 @@ class LengthReport:
             mean_tokens=float(tokens.mean()),
             variation=float(tokens.std() / tokens.mean()),
             budget=budget,
+            lower_bound=_batches_needed(
+                round_up(of_items, multiple_of), int(positions.max()), budget
+            ),
         )
 
     @property
@@ -112,15 +123,13 @@ class LengthReport:
         """The share of positions that are padding, 1 - efficiency."""
         return 1.0 - self.efficiency
 
-    @property
-    def lower_bound(self) -> int | None:
-        """A number of batches below which no plan exists: ceil(tokens / budget)."""
-        return None if self.budget is None else -(-self.tokens // self.budget)
-
     def __str__(self) -> str:
         per_batch = self.rows / self.batches
-        bound = "" if self.budget is None else f" (no plan needs fewer than {self.lower_bound:,})"
+        known = self.lower_bound
+        bound = "" if known is None else f" (no plan needs fewer than {known:,})"
         limit = "" if self.budget is None else f" of at most {self.budget:,}"
+        if self.budget is not None and self.largest > self.budget:
+            limit = f": over the budget of {self.budget:,}"
         lines = [
             ("batches", f"{self.batches:,}", bound),
             ("rows", f"{self.rows:,}", f", on average {per_batch:.1f} per batch"),
@@ -138,6 +147,18 @@ class LengthReport:
         return "\n".join(f"{name:<11} {figure:>{width}}{rest}" for name, figure, rest in lines)
 
 
+LARGEST_COUNTED = 1 << 22
+"""Up to this budget lengths are counted, for the better bound; the array of counts is as long."""
+
+
+def _batches_needed(widths: IntArray, largest: int, budget: int | None) -> int | None:
+    if budget is None or largest > budget:
+        return None
+    if budget > LARGEST_COUNTED:
+        return int(-(-widths.sum() // budget))
+    return packing_bound(np.bincount(widths, minlength=budget + 1))[0]
+
+
 def checked_lengths(lengths: ArrayLike) -> IntArray:
     """Lengths as an int64 array, after a check that they are whole numbers from 1.
 
@@ -148,9 +169,7 @@ def checked_lengths(lengths: ArrayLike) -> IntArray:
         ...
     ValueError: lengths must be at least 1, but 1 of 2 are not, the first at index 1: 0
     """
-    array = np.asarray(lengths)
-    if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"lengths must be 1-D and not empty, but got the shape {array.shape}")
+    array = lengths_array(lengths)
     if array.dtype.kind not in "iu" or array.dtype == np.uint64:
         raise TypeError(f"lengths must be integers that fit int64, but got {array.dtype}")
     short = np.flatnonzero(array < 1)
@@ -160,6 +179,32 @@ def checked_lengths(lengths: ArrayLike) -> IntArray:
             f"index {short[0]}: {array[short[0]]}"
         )
     return array.astype(np.int64)  # a copy: what the caller does to the array changes no plan
+
+
+def lengths_array(lengths: ArrayLike) -> NDArray[Any]:
+    """Lengths as an array; a frequent mistake, sequences in their place, gets a clear error.
+
+    Examples
+    --------
+    >>> lengths_array([[1, 2, 3], [4]])
+    Traceback (most recent call last):
+        ...
+    ValueError: lengths must be 1-D, but got sequences; give lengths: [len(s) for s in sequences]
+    """
+    try:
+        array = np.asarray(lengths)
+    except ValueError:  # sequences of several lengths
+        array = np.array([""])
+    if array.dtype.kind in "US":
+        raise ValueError(
+            "lengths must be 1-D, but got sequences; give lengths: [len(s) for s in sequences]"
+        )
+    if array.ndim != 1 or array.size == 0:
+        advice = "; give lengths: [len(s) for s in sequences]" if array.ndim > 1 else ""
+        raise ValueError(
+            f"lengths must be 1-D and not empty, but got the shape {array.shape}{advice}"
+        )
+    return array
 
 
 def whole_number(name: str, value: object, least: int = 1) -> int:

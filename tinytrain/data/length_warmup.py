@@ -9,7 +9,9 @@ has just the targets that it has without warm-up, at every step.
 
 from __future__ import annotations
 
+import json
 import math
+import zlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -153,8 +155,9 @@ class LengthWarmupBatchSampler(Sampler[list[Piece]]):
         self.start_length = whole_number("start_length", start_length, least=2)
         self.warmup_batches = whole_number("warmup_batches", warmup_batches)
         longest = max(int(self.lengths.max()), self.start_length)
-        self.full_length = longest if full_length is None else full_length
-        whole_number("full_length", self.full_length, least=self.start_length)
+        self.full_length = longest
+        if full_length is not None:
+            self.full_length = whole_number("full_length", full_length, least=self.start_length)
         self.multiple_of = whole_number("multiple_of", multiple_of)
         self.batches_begun = 0  # those of the epochs begun so far
 
@@ -193,19 +196,43 @@ class LengthWarmupBatchSampler(Sampler[list[Piece]]):
         if hasattr(self.batch_sampler, "set_epoch"):
             self.batch_sampler.set_epoch(epoch)
 
+    def _settings(self) -> dict[str, int]:
+        names = ("start_length", "warmup_batches", "full_length", "multiple_of")
+        return {"batches": len(self), **{name: getattr(self, name) for name in names}}
+
+    def _fingerprint(self) -> int:
+        """A checksum of the lengths and settings."""
+        words = json.dumps(self._settings(), sort_keys=True).encode()
+        return zlib.crc32(words, zlib.crc32(self.lengths.astype("<i8").tobytes()))
+
     def state_dict(self) -> dict[str, Any] | None:
         """The state from which the next iteration starts; None if the wrapped sampler has none."""
         wrapped = sampler_state(self.batch_sampler)
         if wrapped is None:
             return None
-        return {"batches_begun": self.batches_begun, "batch_sampler": wrapped}
+        return {
+            "batches_begun": self.batches_begun,
+            "batch_sampler": wrapped,
+            "settings": self._fingerprint(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state of a sampler with the same arguments."""
-        if set(state) != {"batches_begun", "batch_sampler"}:
+        """Continue from a state of a sampler with the same arguments.
+
+        Raises
+        ------
+        ValueError
+            If it is no such state, or of other lengths or settings. Nothing is changed then.
+        """
+        if set(state) != {"batches_begun", "batch_sampler", "settings"}:
             raise ValueError(
                 "not the state of a LengthWarmupBatchSampler: expected the keys "
-                f"['batch_sampler', 'batches_begun'], but got {sorted(state)}"
+                f"['batch_sampler', 'batches_begun', 'settings'], but got {sorted(state)}"
+            )
+        if state["settings"] != self._fingerprint():
+            raise ValueError(
+                "the state is of a LengthWarmupBatchSampler with other lengths or settings than "
+                f"this one's: {len(self.lengths)} lengths, {self._settings()}"
             )
         begun = whole_number("batches_begun", state["batches_begun"], least=0)
         load_sampler_state(self.batch_sampler, state["batch_sampler"])

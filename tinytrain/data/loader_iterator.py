@@ -46,14 +46,14 @@ class IndexedBatches:
         self, fetcher: Fetcher, tasks: Iterator[tuple[int, Any]], seed: int, epoch: int
     ) -> None:
         self.number = -1
-        self._fetch = fetcher.fetch
+        self.fetch: Callable[[Any], Any] = fetcher.fetch
         self._tasks = tasks
         self._random = fetching(seed, epoch)
 
     def __next__(self) -> Any:
         self.number, indices = next(self._tasks)
         with self._random:
-            return self._fetch(indices)
+            return self.fetch(indices)
 
 
 class StreamedBatches:
@@ -77,6 +77,7 @@ class StreamedBatches:
         self._random = fetching(epoch.seed, epoch.number)
         with self._random:
             self._fetcher = make_fetcher()
+        self.fetch: Callable[[], Any] = self._fetcher.next_batch
 
     def __next__(self) -> Any:
         with self._random:
@@ -84,7 +85,7 @@ class StreamedBatches:
                 self._skip()
             self.number += 1
             try:
-                return self._fetcher.next_batch()
+                return self.fetch()
             finally:
                 self._epoch.exhausted = self._fetcher.ended
 

@@ -39,7 +39,7 @@ def checked_prefetch_factor(
             "multiprocessing."
         )
     if not timeout >= 0:
-        raise ValueError(f"timeout option should be non-negative, but got timeout={timeout}")
+        raise ValueError("timeout option should be non-negative")
     if num_workers == 0 and prefetch_factor is not None:
         raise ValueError(
             "prefetch_factor option could only be specified in multiprocessing."
@@ -97,9 +97,11 @@ def checked_context(context: object, num_workers: int) -> BaseContext | None:
 
 def check_iterable(shuffle: object, sampler: object, batch_sampler: object) -> None:
     """Refuse, for an iterable data set, what chooses an order (ValueError)."""
-    given = {"shuffle": shuffle or None, "sampler": sampler, "batch_sampler": batch_sampler}
+    given = {"shuffle": shuffle, "sampler": sampler, "batch_sampler": batch_sampler}
     for name, value in given.items():
-        if value is not None:
+        # False and 0, but no other empty value, are as good as None: as in PyTorch.
+        unspecified = value is None or (name == "shuffle" and value in (False, None))
+        if not unspecified:
             raise ValueError(
                 f"DataLoader with IterableDataset: expected unspecified {name} option, "
                 f"but got {name}={value}"

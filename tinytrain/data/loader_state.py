@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from tinytrain.data.epoch import Epoch, from_runs, to_runs
+from tinytrain.data.resumed_order import iterate_from
 from tinytrain.data.sampler import load_sampler_state, sampler_state
+from tinytrain.data.state_checks import check_state
 from tinytrain.generator import Generator, default_generator
 
 __all__ = ["Progress"]
-
-_OF_THE_EPOCH = {"epoch", "epoch_begun", "batches_yielded", "ahead", "batches_per_epoch"}
-_OF_THE_ORDER = {"generator", "sampler", "seed", "base_seed", "skip", "dataset"}
-_KEYS = _OF_THE_EPOCH | _OF_THE_ORDER
 
 
 class Progress:
@@ -58,7 +56,8 @@ class Progress:
             base_seed = default_generator().random_int64()
             self._order.manual_seed(default_generator().random_int64())
         order = self._order_state()
-        indices = iter(self._sampler)
+        position = 0 if resumed is None else resumed["batches_yielded"]
+        indices, passed_over = iterate_from(self._sampler, position)
         number, seed = self._next_epoch, self._sample_seed()
         if self._order is not None and not self._reseeds:
             # PyTorch draws a seed for its workers first: without it the orders differ.
@@ -68,12 +67,12 @@ class Progress:
         elif base_seed is None:
             words = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)
             base_seed = int(words[0]) % 2**63
-        epoch = Epoch(number, seed, base_seed, order, in_order=in_order)
+        epoch = Epoch(number, seed, base_seed, order, in_order=in_order, passed_over=passed_over)
         # One that was broken off is over now.
         self._skips = {later: self._skips[later] for later in self._skips if later >= number}
         epoch.skipped = self._skips.setdefault(number, set())
         if resumed is not None:
-            epoch.position, epoch.ahead = resumed["batches_yielded"], set(resumed["ahead"])
+            epoch.position, epoch.ahead = position, from_runs(resumed["ahead"])
             epoch.dataset_state = resumed["dataset"]
         self._next_epoch += 1
         self._epoch = epoch
@@ -111,22 +110,26 @@ class Progress:
         """The epoch under way or else the next, its position, and what was handed out beyond."""
         if self._restored is not None and self._restored["epoch_begun"]:
             state = self._restored
-            return self._next_epoch, state["batches_yielded"], set(state["ahead"])
+            return self._next_epoch, state["batches_yielded"], from_runs(state["ahead"])
         if self._restored is None and self._epoch is not None:
             return self._epoch.number, self._epoch.position, self._epoch.ahead
         return self._next_epoch, 0, set()
 
-    def state_dict(self, length: int | None, dataset_state: Any) -> dict[str, Any]:
+    def state_dict(
+        self, length: int | None, facts: dict[str, Any], dataset_state: Any
+    ) -> dict[str, Any]:
         """The state as `DataLoader.state_dict` returns it."""
-        skip = to_runs(self._skips)
+        skip = [
+            [epoch, *run] for epoch in sorted(self._skips) for run in to_runs(self._skips[epoch])
+        ]
         if self._restored is not None:
             return {**self._restored, "skip": skip}
         epoch = self._epoch
         order = self._order_state() if epoch is None else epoch.order
         if order["sampler"] is None:
             raise ValueError(
-                "the order of a RandomSampler without a generator cannot be repeated; give the "
-                "sampler generator=..."
+                f"the order of a {facts['sampler']} without a generator cannot be repeated; "
+                "give the sampler generator=..."
             )
         if epoch is None and self._reseeds:
             order = {**order, "generator": None}
@@ -134,8 +137,9 @@ class Progress:
             "epoch": self._next_epoch if epoch is None else epoch.number,
             "epoch_begun": epoch is not None,
             "batches_yielded": 0 if epoch is None else epoch.position,
-            "ahead": [] if epoch is None else sorted(epoch.ahead),
+            "ahead": [] if epoch is None else to_runs(epoch.ahead),
             "batches_per_epoch": length,
+            "order": facts,
             **order,
             "seed": self._seed if epoch is None else epoch.seed,
             "base_seed": None if epoch is None else epoch.base_seed,
@@ -143,34 +147,26 @@ class Progress:
             "dataset": None if epoch is None or epoch.exhausted else dataset_state,
         }
 
-    def load_state_dict(self, state: dict[str, Any], length: int | None) -> None:
+    def load_state_dict(
+        self, state: dict[str, Any], length: int | None, facts: dict[str, Any]
+    ) -> None:
         """Restore a state, as `DataLoader.load_state_dict` does."""
-        if not isinstance(state, dict) or set(state) != _KEYS:
-            raise ValueError(
-                f"not the state of a DataLoader: expected the keys {sorted(_KEYS)}, but got "
-                f"{sorted(state) if isinstance(state, dict) else type(state).__name__}"
-            )
-        if state["batches_per_epoch"] != length:
-            raise ValueError(
-                f"the state is of a loader with {state['batches_per_epoch']} batches per epoch, "
-                f"but this one has {length}"
-            )
-        expects_generator = self._order is not None
-        if self._reseeds:
-            expects_generator = state["epoch_begun"]
-        if expects_generator != (state["generator"] is not None):
-            raise ValueError(
-                "the state is of a loader with another order: only one of the two "
-                "shuffles or has a generator"
-            )
+        needs_generator = None if self._reseeds else self._order is not None
+        check_state(state, facts, length, needs_generator)
         self._restored = dict(state)
         self._next_epoch = state["epoch"]
-        self._seed = state["seed"]
-        self._skips = from_runs(state["skip"])
+        # A seed that is the generator's is not kept: after the epoch the state names none.
+        self._seed = None if self._is_seeded_by_generator() else state["seed"]
+        self._skips = {}
+        for epoch, *run in state["skip"]:
+            self._skips.setdefault(epoch, set()).update(range(*run))
+
+    def _is_seeded_by_generator(self) -> bool:
+        return self._order is not None and not self._reseeds
 
     def _sample_seed(self) -> int:
         """The seed of the samples' random numbers: the loader's, or the default generator's."""
-        if self._order is not None and not self._reseeds:
+        if self._order is not None and self._is_seeded_by_generator():
             return self._order.initial_seed()
         if self._seed is None:
             self._seed = default_generator().initial_seed()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import copy
-import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from tinytrain.data.dataset import IterableDataset
-from tinytrain.generator import default_generator
+from tinytrain.data.loader_state import Progress
+from tinytrain.data.random_states import random_states_kept
 
 __all__ = ["Epoch", "first_batches", "upcoming_epochs"]
 
@@ -40,14 +37,22 @@ def upcoming_epochs(loader: Any, count: int) -> list[Epoch] | None:
     """
     if isinstance(loader.dataset, IterableDataset):
         return None
-    with _random_state_kept(loader.dataset):
-        indices = _copied(loader, dataset=_Indices(loader.dataset), collate_fn=_as_list)
-        return [list(indices) for _ in range(count)]
+    with random_states_kept():
+        progress = _copied(loader)._progress
+        return [_next_epoch(progress, loader.batch_sampler is not None) for _ in range(count)]
+
+
+def _next_epoch(progress: Progress, is_batched: bool) -> Epoch:
+    under_way, indices = progress.begin(in_order=True)
+    batches = [_batch(task, is_batched) for _, task in under_way.tasks(indices)]
+    progress.end(under_way)
+    return batches
 
 
 def first_batches(loader: Any, count: int) -> tuple[list[Any], float]:
-    """Return the first batches of a loader's next epoch, and the seconds they took.
+    """Return the first batches of a loader's next epoch, and the seconds of fetching them.
 
+    That is the time for samples and collating; the drawing of the order does not count.
     They are fetched in this process, whatever the number of workers; an iterable data set is read
     through a shallow copy, so that its attributes stay what they are.
 
@@ -61,29 +66,33 @@ def first_batches(loader: Any, count: int) -> tuple[list[Any], float]:
     if not count:
         return [], 0.0
     dataset = loader.dataset
-    with _random_state_kept(dataset):
+    with random_states_kept(dataset, loader.collate_fn):
         iterable = isinstance(dataset, IterableDataset)
-        batches = iter(_copied(loader, dataset=copy.copy(dataset) if iterable else dataset))
-        start = time.perf_counter()
+        clone = _copied(loader, dataset=copy.copy(dataset) if iterable else dataset)
+        batches = iter(clone)
+        source = batches._source
+        watch = source.fetch = _Stopwatch(source.fetch)
         fetched = [batch for _, batch in zip(range(count), batches, strict=False)]
-        return fetched, time.perf_counter() - start
+        return fetched, watch.seconds
 
 
-class _Indices:
-    """Stands for a data set of which sample i is i."""
+class _Stopwatch:
+    """A function that notes how long its calls take."""
 
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self.seconds = 0.0
 
-    def __len__(self) -> int:
-        return len(self._dataset)
+    def __call__(self, *arguments: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return self._function(*arguments)
+        finally:
+            self.seconds += time.perf_counter() - start
 
-    def __getitem__(self, index: Any) -> Any:
-        return index
 
-
-def _as_list(index: Any) -> list[Any]:
-    return index if isinstance(index, list) else [index]
+def _batch(indices: Any, is_batch: bool) -> list[Any]:
+    return list(indices) if is_batch or isinstance(indices, list) else [indices]
 
 
 def _copied(loader: Any, **instead: Any) -> Any:
@@ -105,24 +114,3 @@ def _copied(loader: Any, **instead: Any) -> Any:
     clone = copy.copy(loader)
     vars(clone).update(state)
     return clone
-
-
-@contextmanager
-def _random_state_kept(dataset: Any) -> Iterator[None]:
-    """Put back, after the block, every random state that fetching may have moved on."""
-    own = [value for value in getattr(dataset, "__dict__", {}).values() if _is_random(value)]
-    before = [copy.deepcopy(value.bit_generator.state) for value in own]
-    default, python = default_generator().get_state(), random.getstate()
-    numpy = np.random.get_state()  # noqa: NPY002
-    try:
-        yield
-    finally:
-        for value, state in zip(own, before, strict=True):
-            value.bit_generator.state = state
-        default_generator().set_state(default)
-        np.random.set_state(numpy)  # noqa: NPY002
-        random.setstate(python)
-
-
-def _is_random(value: object) -> bool:
-    return isinstance(value, np.random.Generator)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinytrain.data.cutting import Tokens, as_tokens, check_capacity, cut
+from tinytrain.data.length_report import whole_number
 from tinytrain.data.packing_report import PackingReport, lower_bound
 
 __all__ = ["OnlinePacker"]
@@ -64,11 +65,8 @@ class OnlinePacker:
     """
 
     def __init__(self, capacity: int, open_rows: int = 32, split: str = "error") -> None:
-        check_capacity(capacity, split)
-        if open_rows < 1:
-            raise ValueError(f"open_rows must be at least 1, but got {open_rows}")
-        self.capacity = capacity
-        self.open_rows = open_rows
+        self.capacity = check_capacity(capacity, split)
+        self.open_rows = whole_number("open_rows", open_rows)
         self.split = split
         self._rows: dict[int, _OpenRow] = {}  # by number, in the order in which they were opened
         self._rooms: list[tuple[int, int]] = []  # (room left, number), ascending
@@ -77,7 +75,7 @@ class OnlinePacker:
         self._truncated = self._divided = 0
         self._longest_wait = 0
         self._closed = self._tokens = self._squares = 0
-        self._counts = np.zeros(capacity + 1, dtype=np.int64)  # of the lengths in closed rows
+        self._counts = np.zeros(self.capacity + 1, dtype=np.int64)  # of the lengths in closed rows
 
     def __len__(self) -> int:
         """The number of open rows."""

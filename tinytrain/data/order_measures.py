@@ -5,6 +5,7 @@ An epoch is given as a list of batches, each a sequence of indices of samples.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -132,4 +133,11 @@ def _per_batch(combine: np.ufunc, epoch: Epoch, lengths: ArrayLike) -> NDArray[n
 
 
 def _flat(epoch: Epoch) -> NDArray[np.int64]:
-    return np.array([index for batch in epoch for index in batch], dtype=np.int64)
+    flat = np.array(list(itertools.chain.from_iterable(epoch)))
+    if flat.size and (flat.dtype.kind not in "iu" or flat.ndim > 1):
+        first = next(index for batch in epoch for index in batch)
+        raise TypeError(
+            "the measures of an order need batches of integer indices, but the sampler gives "
+            f"{first!r} (a {type(first).__name__})"
+        )
+    return flat.astype(np.int64)

@@ -13,6 +13,7 @@ from tinytrain.data.cutting import Tokens as Tokens
 from tinytrain.data.cutting import as_tokens
 from tinytrain.data.cutting import split_sequences as split_sequences
 from tinytrain.data.dataset import Dataset
+from tinytrain.data.length_report import whole_number
 from tinytrain.data.packing import PackingPlan
 from tinytrain.data.row_picture import draw_rows
 
@@ -84,7 +85,8 @@ class PackedDataset(Dataset[PackedBatch]):
     Parameters
     ----------
     sequences
-        The tokens of every sequence, 1-D integers. They are read when a row is.
+        The tokens of every sequence, 1-D integers. They are read when a row is, and no sooner: a
+        data set that reads files will do.
     plan
         A plan for the lengths of just these sequences. Where it splits or truncates some, their
         rows hold the pieces.
@@ -94,8 +96,8 @@ class PackedDataset(Dataset[PackedBatch]):
     Raises
     ------
     ValueError
-        If the plan is for other lengths, or a row is read whose tokens are not 1-D, not as many
-        as planned, or not at least 0.
+        If the plan is for another number of sequences, `pad_id` is no whole number from 0, or a
+        row is read whose tokens are not 1-D, not as many as planned, or not at least 0.
     TypeError
         If a row is read whose tokens are not integers.
 
@@ -118,17 +120,15 @@ class PackedDataset(Dataset[PackedBatch]):
     """
 
     def __init__(self, sequences: Sequence[Tokens], plan: PackingPlan, pad_id: int = 0) -> None:
-        lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
-        planned = plan.cuts.sequence_lengths
-        if not np.array_equal(lengths, planned):
+        planned = len(plan.cuts.sequence_lengths)
+        if len(sequences) != planned:
             raise ValueError(
-                f"the plan is for {len(planned)} sequences with {planned.sum()} tokens, "
-                f"but got {len(lengths)} with {lengths.sum()}; plan and sequences must have the "
-                "same lengths in the same order"
+                f"the plan is for {planned} sequences, but got {len(sequences)}; plan and "
+                "sequences must have the same lengths in the same order"
             )
         self.sequences = sequences
         self.plan = plan
-        self.pad_id = pad_id
+        self.pad_id = whole_number("pad_id", pad_id, least=0)
 
     def __getitem__(self, index: int) -> PackedBatch:
         """Row `index` of the plan."""
@@ -150,8 +150,10 @@ def collate_packed(rows: Sequence[PackedBatch]) -> PackedBatch:
     Raises
     ------
     ValueError
-        If the rows differ in their number of positions.
+        If there are no rows, or they differ in their number of positions.
     """
+    if len(rows) == 0:
+        raise ValueError("collate_packed needs at least one row")
     widths = {row.input_ids.shape[1] for row in rows}
     if len(widths) != 1:
         raise ValueError(f"rows of one batch must have one width, but got {sorted(widths)}")
@@ -177,6 +179,9 @@ def fill_rows(
     Without a width, the fullest row decides. All sequences are written at once, because a loop
     over them would take most of the time.
     """
+    pad_id = whole_number("pad_id", pad_id, least=0)
+    if isinstance(ignore_index, bool) or not isinstance(ignore_index, int | np.integer):
+        raise ValueError(f"ignore_index must be a whole number, but got {ignore_index!r}")
     sequences = [as_tokens(sequence) for row in rows for sequence in row]
     lengths = np.array([len(tokens) for tokens in sequences])
     per_row = np.array([len(row) for row in rows])
@@ -212,7 +217,7 @@ def fill_rows(
         segment_ids=scatter(np.repeat(segments, lengths), 0, np.int32),
         positions=scatter(place - np.repeat(starts, lengths), 0, np.int64),
         cu_seqlens=_running_sum(lengths),
-        num_supervised=len(tokens) - len(sequences),
+        num_supervised=int((next_tokens != ignore_index).sum()),
     )
 
 

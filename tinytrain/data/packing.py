@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tinytrain.data.cutting import CutPlan, plan_cuts
+from tinytrain.data.cutting import CutPlan, check_capacity, plan_cuts
 from tinytrain.data.decreasing_fit import best_fit_decreasing, first_fit_decreasing
+from tinytrain.data.length_report import whole_number
 from tinytrain.data.packing_report import PackingReport, lower_bound
 
 __all__ = ["PackingPlan", "plan_packing", "plan_packing_simple"]
@@ -102,9 +103,7 @@ class PackingPlan:
             If the batch size is below 1.
         """
         per_row = self.tokens_per_row
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, but got {batch_size}")
-        size = batch_size or 1
+        size = 1 if batch_size is None else whole_number("batch_size", batch_size)
         per_batch = np.add.reduceat(per_row, np.arange(0, len(per_row), size))
         bound, bound_name = lower_bound(self._counts)
         return PackingReport(
@@ -115,7 +114,7 @@ class PackingPlan:
             bound=bound,
             bound_name=bound_name,
             variation=float(per_row.std() / per_row.mean()),
-            batch_size=batch_size,
+            batch_size=None if batch_size is None else size,
             batch_tokens=float(per_batch.mean()),
             batch_variation=float(per_batch.std() / per_batch.mean()),
             num_truncated=self.cuts.num_truncated,
@@ -175,6 +174,7 @@ def plan_packing(
     >>> plan_packing([12, 3], capacity=10, split="split").lengths
     array([10,  3,  3])
     """
+    capacity = check_capacity(capacity, split)
     cuts = plan_cuts(lengths, capacity, split)
     if algorithm == "best_fit_decreasing":
         row_of = best_fit_decreasing(cuts.lengths, capacity)
@@ -203,6 +203,7 @@ def plan_packing_simple(
     >>> len(plan_packing_simple([7, 3, 5, 5, 2], capacity=10).rows)
     3
     """
+    capacity = check_capacity(capacity, "error")
     cuts = plan_cuts(lengths, capacity)
     longest_first = np.argsort(-cuts.lengths, kind="stable").tolist()
     if algorithm == "best_fit_decreasing":

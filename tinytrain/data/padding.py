@@ -41,9 +41,10 @@ def pad_collate(
     sequences
         The tokens of every sequence, 1-D integers, not empty.
     pad_id
-        The token at padding.
+        The token at padding, from 0.
     ignore_index
-        The target at padding and at the last token of a sequence.
+        The target at padding and at the last token of a sequence. A token of this number is no
+        target either, and not counted in `num_supervised`.
     side
         Where the padding is: ``"right"`` of the tokens or ``"left"`` (for generation, where all
         rows should end together). Positions count from the first token either way.

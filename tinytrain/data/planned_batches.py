@@ -93,8 +93,10 @@ class PlannedBatchSampler(Sampler[list[int]]):
         check_rank(rank, num_replicas, uneven)
         self.lengths = checked_lengths(lengths)
         self.seed = whole_number("seed", seed, least=0)
-        self.rank, self.num_replicas, self.uneven = rank, num_replicas, uneven
-        self.longest_first = longest_first
+        if not isinstance(longest_first, bool | np.bool_):
+            raise ValueError(f"longest_first must be True or False, but got {longest_first!r}")
+        self.rank, self.num_replicas, self.uneven = int(rank), int(num_replicas), uneven
+        self.longest_first = bool(longest_first)
         self.multiple_of = whole_number("multiple_of", multiple_of)
         self.epoch = 0
         self._settings = settings or {}

@@ -107,7 +107,8 @@ class RandomSampler(Sampler[int]):
             raise TypeError(
                 f"replacement should be a boolean value, but got replacement={replacement}"
             )
-        if not _is_positive_integer(self.num_samples):
+        # True is 1 here, as in PyTorch.
+        if not isinstance(self.num_samples, int) or self.num_samples <= 0:
             raise ValueError(
                 "num_samples should be a positive integer value, "
                 f"but got num_samples={self.num_samples}"
@@ -120,13 +121,14 @@ class RandomSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         # A chain hands out the indices of a list without a step of Python for each.
-        return itertools.chain.from_iterable(self._lists())
+        return itertools.chain.from_iterable(self.lists())
 
     def __len__(self) -> int:
         """The number of indices of an epoch."""
         return self.num_samples
 
-    def _lists(self) -> Iterator[list[int]]:
+    def lists(self) -> Iterator[list[int]]:
+        """The indices of an epoch in lists, of which each is drawn when it is asked for."""
         generator = self.generator
         if generator is None:
             generator = Generator(default_generator().random_int64())
@@ -232,7 +234,11 @@ class BatchSampler(Sampler[list[Any]]):
         self.drop_last = drop_last
 
     def __iter__(self) -> Iterator[list[Any]]:
-        indices = iter(self.sampler)
+        return self.batches(self.sampler)
+
+    def batches(self, indices: Iterable[Any]) -> Iterator[list[Any]]:
+        """The batches of these indices; nothing is asked for before the first batch is."""
+        indices = iter(indices)
         while batch := list(itertools.islice(indices, self.batch_size)):
             if len(batch) == self.batch_size or not self.drop_last:
                 yield batch

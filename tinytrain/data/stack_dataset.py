@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinytrain.data.dataset import Dataset
+from tinytrain.data.indices import refuse_numbers_that_are_no_indices
 
 __all__ = ["StackDataset"]
 
@@ -36,7 +37,7 @@ class StackDataset(Dataset[Any]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if args and kwargs:
             raise ValueError(
-                "Supported either ``tuple``- (via ``args``) or ``dict``- (via ``kwargs``) like "
+                "Supported either ``tuple``- (via ``args``) or``dict``- (via ``kwargs``) like "
                 "input/output, but both types are given."
             )
         if not args and not kwargs:
@@ -44,7 +45,7 @@ class StackDataset(Dataset[Any]):
         self.datasets: tuple[Any, ...] | dict[str, Any] = args or kwargs
         lengths = [len(dataset) for dataset in self._columns]
         if len(set(lengths)) > 1:
-            raise ValueError(f"Size mismatch between datasets: the lengths are {lengths}")
+            raise ValueError("Size mismatch between datasets")
         self._length = lengths[0]
 
     @property
@@ -63,7 +64,10 @@ class StackDataset(Dataset[Any]):
         ------
         ValueError
             If ``__getitems__`` of a data set returns another number of samples.
+        TypeError
+            If there is a bool or a fraction among the indices.
         """
+        refuse_numbers_that_are_no_indices(indices, self)
         columns = [_fetch_column(dataset, indices) for dataset in self._columns]
         return [self._sample(list(samples)) for samples in zip(*columns, strict=True)]
 
@@ -84,7 +88,6 @@ def _fetch_column(dataset: Any, indices: Sequence[int]) -> Sequence[Any]:
     samples: Sequence[Any] = fetch_together(indices)
     if len(samples) != len(indices):
         raise ValueError(
-            "Nested dataset's output size mismatch. "
-            f"Expected {len(indices)}, got {len(samples)} from {type(dataset).__name__}"
+            f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(samples)}"
         )
     return samples

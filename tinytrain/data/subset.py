@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tinytrain.data.dataset import Dataset
+from tinytrain.data.indices import index_array
 from tinytrain.generator import Generator, as_generator
 
 __all__ = ["Subset", "random_split"]
@@ -28,12 +29,13 @@ class Subset(Dataset[Sample]):
     dataset
         The data set to choose from.
     indices
-        1-D integers; `Subset` keeps them as an int64 array.
+        1-D integers; `Subset` keeps them as an int64 array. Or the keys of a data set that is a
+        mapping (strings, bytes or tuples), kept as a list.
 
     Raises
     ------
     TypeError
-        If the indices are not integers (a boolean mask: pass ``np.flatnonzero(mask)``).
+        If the indices are neither (a boolean mask: pass ``np.flatnonzero(mask)``).
     NotImplementedError
         If a subclass defines ``__getitem__`` but not ``__getitems__``: a loader would pass the
         first over.
@@ -51,14 +53,6 @@ class Subset(Dataset[Sample]):
     """
 
     def __init__(self, dataset: Dataset[Sample] | Sequence[Sample], indices: ArrayLike) -> None:
-        chosen = np.asarray(indices)
-        if chosen.size == 0 and chosen.ndim == 1:
-            chosen = chosen.astype(np.int64)
-        if chosen.ndim != 1 or not np.can_cast(chosen.dtype, np.int64) or chosen.dtype == bool:
-            raise TypeError(
-                "Subset needs a 1-D sequence of integer indices (for a mask pass "
-                f"np.flatnonzero(mask)), but got {chosen.dtype} of shape {chosen.shape}"
-            )
         own_item = type(self).__getitem__ is not Subset.__getitem__
         if own_item and type(self).__getitems__ is Subset.__getitems__:
             raise NotImplementedError(
@@ -67,7 +61,9 @@ class Subset(Dataset[Sample]):
                 "[self[index] for index in indices]"
             )
         self.dataset = dataset
-        self.indices: NDArray[np.int64] = chosen.astype(np.int64)
+        self.indices: Any = _keys(indices)
+        if self.indices is None:
+            self.indices = _integers(indices)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Subset):
@@ -75,7 +71,7 @@ class Subset(Dataset[Sample]):
         same = self.dataset is other.dataset or (
             isinstance(self.dataset, (range, Subset)) and self.dataset == other.dataset
         )
-        return same and np.array_equal(self.indices, other.indices)
+        return same and list(self.indices) == list(other.indices)
 
     def __hash__(self) -> int:
         return hash((Subset, len(self.indices)))
@@ -85,19 +81,52 @@ class Subset(Dataset[Sample]):
 
         For a slice or a list of positions: what the data set returns for the list of indices.
         """
-        return self.dataset[self.indices[index].tolist()]
+        if isinstance(self.indices, np.ndarray):
+            return self.dataset[self.indices[index].tolist()]
+        if isinstance(index, list | tuple | np.ndarray):
+            return cast("Any", self.dataset)[self._chosen(index)]
+        return self.dataset[self.indices[index]]
 
     def __getitems__(self, indices: Sequence[int]) -> Sequence[Sample]:
         """The samples at several positions, fetched together where the data set can."""
-        chosen = self.indices[np.asarray(indices, dtype=np.int64)].tolist()
+        chosen = self._chosen(indices)
         fetch_together = getattr(self.dataset, "__getitems__", None)
         if fetch_together is not None:
             return cast("Sequence[Sample]", fetch_together(chosen))
         return [self.dataset[index] for index in chosen]
 
+    def _chosen(self, positions: Any) -> list[Any]:
+        """The indices at several positions."""
+        rows = index_array(positions, self)
+        if isinstance(self.indices, np.ndarray):
+            return cast("list[Any]", self.indices[rows].tolist())
+        return [self.indices[row] for row in rows.tolist()]
+
     def __len__(self) -> int:
         """The number of indices."""
         return len(self.indices)
+
+
+def _keys(indices: Any) -> list[Any] | None:
+    """The indices as a list if they are keys of a mapping; None if they are numbers."""
+    if isinstance(indices, np.ndarray):
+        return indices.tolist() if indices.dtype.kind in "US" and indices.ndim == 1 else None
+    keys = isinstance(indices, list | tuple) and len(indices) > 0
+    if keys and all(issubclass(kind, str | bytes | tuple) for kind in set(map(type, indices))):
+        return list(indices)
+    return None
+
+
+def _integers(indices: ArrayLike) -> NDArray[np.int64]:
+    chosen = np.asarray(indices)
+    if chosen.size == 0 and chosen.ndim == 1:
+        chosen = chosen.astype(np.int64)
+    if chosen.ndim != 1 or not np.can_cast(chosen.dtype, np.int64) or chosen.dtype == bool:
+        raise TypeError(
+            "Subset needs a 1-D sequence of integer indices (for a mask pass "
+            f"np.flatnonzero(mask)), but got {chosen.dtype} of shape {chosen.shape}"
+        )
+    return chosen.astype(np.int64)
 
 
 def random_split(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tinytrain.data.array_dataset import ArrayBatch
 from tinytrain.data.dataset import Dataset
+from tinytrain.data.indices import index_array
 from tinytrain.data.length_report import whole_number
 from tinytrain.data.subset import Subset
 
@@ -97,7 +98,7 @@ class WindowDataset(Dataset[tuple[NDArray[Any], NDArray[Any]]]):
 
     def __getitems__(self, indices: Sequence[int]) -> ArrayBatch:
         """Inputs (B, input_length, ...) and targets (B, horizon, ...) of windows, copied."""
-        starts = self.starts(indices)
+        starts = self.starts(index_array(indices, self))
         rows = starts[:, None] + np.arange(self.span)
         values = np.asarray(self.series)
         inputs, targets = rows[:, : self.input_length], rows[:, self.input_length :]
@@ -110,8 +111,11 @@ class WindowDataset(Dataset[tuple[NDArray[Any], NDArray[Any]]]):
         ------
         IndexError
             If there is no such window. As in lists, -1 is the last one.
+        TypeError
+            If an index is no integer.
         """
-        chosen = np.asarray(indices, dtype=np.int64)
+        chosen = np.asarray(indices)
+        chosen = index_array(chosen.ravel(), self).reshape(chosen.shape)
         wrong = (chosen < -len(self)) | (chosen >= len(self))
         if wrong.any():
             raise IndexError(f"no window {chosen[wrong].flat[0]}: there are {len(self)} windows")

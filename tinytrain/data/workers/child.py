@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import multiprocessing.util
 import os
 import queue
 import random
-import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,8 +22,11 @@ from tinytrain.data.workers.arena import Arena
 from tinytrain.data.workers.blas import use_one_blas_thread
 from tinytrain.data.workers.failure import Failure, failure_of, unsendable
 from tinytrain.data.workers.info import WorkerInfo, set_worker_info
+from tinytrain.data.workers.interrupts import ignore_interrupts
+from tinytrain.data.workers.lifeline import die_with_parent, parent_is_gone
 from tinytrain.data.workers.luggage import Luggage
 from tinytrain.data.workers.messages import Answer, BeginEpoch, Ready, Task
+from tinytrain.data.workers.outbox import Assembly
 from tinytrain.data.workers.transport import pack
 from tinytrain.generator import manual_seed
 
@@ -60,7 +63,8 @@ def numpy_seed(base_seed: int, worker: int) -> list[int]:
 def run_worker(start: Start) -> None:
     """Be worker `start.number`: the whole life of the process."""
     # Ctrl-C goes to all processes of a terminal. The main process stops the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupts()
+    die_with_parent()
     # A forked process has the ends of the main process too: with them open, neither side would
     # see that the other is gone.
     for connection in start.not_mine:
@@ -69,6 +73,7 @@ def run_worker(start: Start) -> None:
     worker = _Worker(start)
     try:
         start.results.send(Ready())
+        worker.initialize()
         for message in inbox:
             if isinstance(message, BeginEpoch):
                 worker.begin(message)
@@ -78,6 +83,18 @@ def run_worker(start: Start) -> None:
         pass  # the main process has closed its ends: it wants no more batches
     finally:
         start.arena.close()
+    _leave()
+
+
+def _leave() -> None:
+    """End the process here if a thread of a sample's would hold it up, else in the usual way."""
+    others = set(threading.enumerate()) - {threading.current_thread()}
+    if all(thread.daemon for thread in others):
+        return
+    multiprocessing.util._exit_function()  # type: ignore[attr-defined]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 class _Inbox:
@@ -91,6 +108,7 @@ class _Inbox:
         self.epoch = 0  # the newest that was begun: tasks of an older one are not worth the work
         self._ended = False
         self._messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._assembly = Assembly()
         self._parent = os.getppid()
         threading.Thread(target=self._read, args=(connection,), daemon=True).start()
 
@@ -110,7 +128,9 @@ class _Inbox:
             while True:
                 while not connection.poll(_WATCH_SECONDS):
                     self._exit_if_orphaned()
-                message = connection.recv()
+                complete, message = self._assembly.add(connection.recv_bytes())
+                if not complete:
+                    continue
                 if isinstance(message, BeginEpoch):
                     self.epoch = message.number
                 self._messages.put(message)
@@ -126,8 +146,7 @@ class _Inbox:
             time.sleep(_WATCH_SECONDS)
 
     def _exit_if_orphaned(self) -> None:
-        parent = multiprocessing.parent_process()
-        if os.getppid() != self._parent or (parent is not None and not parent.is_alive()):
+        if parent_is_gone(self._parent):
             os._exit(1)
 
 
@@ -139,7 +158,7 @@ class _Worker:
         self._tasks_done = 0
         self._fetcher: Fetcher | IterableFetcher | None = None
         self._never_ready = self._failure_in(self._prepare)
-        self._failure = self._never_ready
+        self._failure: Failure | None = None
 
     def _failure_in(self, step: Callable[[], None]) -> Failure | None:
         try:
@@ -155,15 +174,20 @@ class _Worker:
         random.seed(seed)
         manual_seed(seed)
         np.random.seed(numpy_seed(start.base_seed, start.number))  # noqa: NPY002 (as promised)
-        self._dataset, self._collate, init = start.luggage.open()
+        self._dataset, self._collate, self._init = start.luggage.open()
         set_worker_info(WorkerInfo(start.number, start.num_workers, seed, self._dataset))
-        if init is not None:
-            init(start.number)
+
+    def initialize(self) -> None:
+        """Call `worker_init_fn`, for which the loader's `timeout` counts already."""
+        if self._never_ready is None and self._init is not None:
+            init = self._init
+            self._never_ready = self._failure_in(lambda: init(self._start.number))
 
     def begin(self, epoch: BeginEpoch) -> None:
         """Make the fetcher of an epoch."""
         self._context = fetching(epoch.seed, epoch.epoch)
-        self._failure = self._never_ready or self._failure_in(self._make_fetcher)
+        if self._never_ready is None:
+            self._failure = self._failure_in(self._make_fetcher)
         self._failure_told = False
 
     def _make_fetcher(self) -> None:
@@ -187,6 +211,8 @@ class _Worker:
         self._tasks_done += 1
         if is_stale:
             return Answer(task.number, "skipped")
+        if self._never_ready is not None:
+            return Answer(task.number, "unready", self._never_ready)
         if self._failure is not None:
             return self._failed_at_the_start(task)
         try:

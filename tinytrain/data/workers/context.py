@@ -3,8 +3,7 @@
 A fork copies a process in the middle of whatever its other threads do. If one of them is inside
 a matrix product, OpenBLAS waits for ever, in the parent (OpenBLAS issue 294). So workers are
 started fresh. What cannot be sent to a fresh process (a lambda, a class of a function's or of a
-notebook) is still no obstacle while every other Python thread is seen waiting: then none of them
-computes, and a fork is safe.
+notebook) is still no obstacle in a program that has no other thread: then a fork is safe.
 """
 
 from __future__ import annotations
@@ -14,21 +13,13 @@ import sys
 import threading
 from multiprocessing.context import BaseContext
 from pathlib import Path
-from types import FrameType
 
-__all__ = ["choose_context", "fork_if_safe", "warm_up"]
+from tinytrain.data.workers.blas import foreign_threads
+from tinytrain.data.workers.interrupts import hold_interrupts
+
+__all__ = ["choose_context", "fork_context", "obstacle_to_fork", "warm_up"]
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
-# The functions of the standard library in which a thread waits, and calls nothing else.
-_WAITING_FUNCTIONS = {
-    ("threading", "wait"),
-    ("threading", "_wait_for_tstate_lock"),
-    ("selectors", "select"),
-    ("concurrent.futures.thread", "_worker"),
-    ("multiprocessing.connection", "_recv"),
-}
-# The libraries in which the threads of a notebook wait.
-_WAITING_PACKAGES = ("zmq", "tornado", "ipykernel")
 
 
 def choose_context(context: BaseContext | str | None) -> BaseContext:
@@ -57,23 +48,33 @@ def choose_context(context: BaseContext | str | None) -> BaseContext:
     return multiprocessing.get_context(context)
 
 
-def fork_if_safe() -> BaseContext | None:
-    """The fork context if a fork can do no harm now, else None."""
+def fork_context() -> BaseContext:
+    """The context that forks: where `obstacle_to_fork` finds none."""
+    return multiprocessing.get_context("fork")
+
+
+def obstacle_to_fork() -> str | None:
+    """Why workers cannot be forked here and now without being asked for; None if they can.
+
+    Any other thread is a reason, whatever it does at the moment: between a look at it and the
+    fork it may have begun something else.
+    """
     if "fork" not in multiprocessing.get_all_start_methods() or sys.platform == "darwin":
-        return None
-    me = threading.get_ident()
-    frames = sys._current_frames()
-    if all(_waits(frame) for thread, frame in frames.items() if thread != me):
-        return multiprocessing.get_context("fork")
+        return "this system cannot fork safely"
+    names = other_threads()
+    if names:
+        return f"other threads run: {', '.join(names)}"
+    if foreign_threads():
+        return "a library has OpenMP threads, which do not survive a fork"
     return None
 
 
-def _waits(frame: FrameType) -> bool:
-    """Whether a thread is seen waiting, and so is in no BLAS routine."""
-    module = frame.f_globals.get("__name__", "")
-    return (module, frame.f_code.co_name) in _WAITING_FUNCTIONS or module.partition(".")[
-        0
-    ] in _WAITING_PACKAGES
+def other_threads() -> list[str]:
+    """The names of all Python threads but this one, also of those not made by `threading`."""
+    me = threading.get_ident()
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    running = {*names, *sys._current_frames()} - {me}
+    return sorted(names.get(thread, "one without a name") for thread in running)
 
 
 def warm_up(context: BaseContext) -> None:
@@ -92,9 +93,11 @@ def warm_up(context: BaseContext) -> None:
     before = getattr(server, "_preload_modules", None)
     if before != ["__main__"] or not _server_finds_this_tinytrain():
         return
-    server.set_forkserver_preload([*before, "tinytrain.data.workers.child"])
+    ours = ["tinytrain.data.workers.child", "tinytrain.data.workers.server"]
+    server.set_forkserver_preload([*before, *ours])
     try:
-        server.ensure_running()
+        with hold_interrupts():
+            server.ensure_running()
     finally:
         server.set_forkserver_preload(before)
 

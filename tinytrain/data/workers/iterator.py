@@ -8,14 +8,16 @@ what depends on the order of the batches only, not on how fast they are.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tinytrain.data.fetch import merged_remainders
 from tinytrain.data.sample_random import fetching
-from tinytrain.data.workers.failure import raise_failure
+from tinytrain.data.workers.failure import Failure, raise_failure
 from tinytrain.data.workers.messages import Answer, Task
+from tinytrain.data.workers.outbox import pieces_of
 from tinytrain.data.workers.pool import WorkerPool
 
 __all__ = ["WorkerIterator"]
@@ -25,7 +27,9 @@ class WorkerIterator:
     """The batches of one epoch, fetched by workers.
 
     An error in a worker is raised here, in its own type where that can be done, and the iteration
-    may go on after it. The death of a worker and a timeout end it: the workers are then gone.
+    may go on after it. The death of a worker, a timeout, an error of `worker_init_fn`, and whatever
+    interrupts the waiting (Ctrl-C, an exception of a signal handler) end it: the workers are then
+    gone, and every further ``next`` raises an error that says why.
 
     Parameters
     ----------
@@ -50,6 +54,9 @@ class WorkerIterator:
 
     Raises
     ------
+    ValueError
+        If `skip` is not 0 for workers with ``in_order=False``: nobody knows which batches they
+        handed out first.
     RuntimeError
         From ``next``: if a worker died or the timeout is over; the message says which worker, how,
         and what it was doing.
@@ -66,6 +73,14 @@ class WorkerIterator:
         skip: int = 0,
     ) -> None:
         settings = pool.settings
+        if skip and tasks is None and not settings.in_order:
+            if not keep_pool:
+                pool.close()
+            raise ValueError(
+                "cannot resume an iterable data set in the middle of an epoch with workers and "
+                "in_order=False: which batches came first is not known. Use in_order=True, or "
+                "begin a new epoch"
+            )
         self.number = -1
         self._pool = pool
         self._keep_pool = keep_pool
@@ -83,12 +98,13 @@ class WorkerIterator:
         self._remainders: list[list[Any]] = [[] for _ in range(settings.num_workers)]
         self._last_batches: deque[list[Any]] | None = None
         self._closed = False
+        self._broken: Failure | None = None
         try:
             pool.begin_epoch(seed, epoch)
             self._epoch = pool.epoch
             self._send_tasks()
-        except BaseException:
-            self.close()
+        except BaseException as error:
+            self._break(error)
             raise
 
     @property
@@ -100,6 +116,8 @@ class WorkerIterator:
         return self
 
     def __next__(self) -> Any:
+        if self._broken is not None:
+            raise_failure(self._broken)
         if self._closed:
             raise StopIteration
         if self._pool.epoch != self._epoch:
@@ -108,15 +126,36 @@ class WorkerIterator:
                 "of a loader with persistent_workers=True can go on"
             )
         try:
-            return self._next_batch()
-        except Exception as error:
-            if isinstance(error, StopIteration) or self._pool.closed:
-                self.close()
+            outcome = self._next_outcome()
+        except BaseException as error:
+            self._break(error)
             raise
-        except BaseException:  # Ctrl-C, for example: no message of a worker may be lost half-read
-            self._pool.close()
+        if outcome is None:
             self.close()
-            raise
+            raise StopIteration
+        if isinstance(outcome, Exception):
+            raise outcome
+        if outcome.kind == "unready":
+            self._end_with(outcome.value)
+        if outcome.kind != "batch":
+            raise_failure(outcome.value)
+        return outcome.value
+
+    def _break(self, error: BaseException) -> None:
+        """End for good: a message may be lost or half-read, wherever an exception came from."""
+        text = str(error)
+        if not self._pool.closed:
+            text = (
+                f"this iterator has been ended by a {type(error).__name__} in the main process"
+                f"{': ' if text else ''}{text}. iter(loader) begins anew; state_dict() of the "
+                "loader still says how far this one had come"
+            )
+        self._end_with(Failure(None, text))
+
+    def _end_with(self, failure: Failure) -> None:
+        self._broken = failure
+        self._pool.close()
+        self.close()
 
     def close(self) -> None:
         """End the epoch, and stop the workers unless they are kept."""
@@ -135,28 +174,29 @@ class WorkerIterator:
             if worker is None:
                 return
             try:
-                if not self._send_to(worker):
+                task = self._next_task()
+                if task is None:
                     return
-            except Exception as error:
-                if self._pool.closed:
-                    raise
+                pieces = pieces_of(task)
+            except Exception as error:  # of the sampler, or of an index that cannot be pickled
                 self._error = error
+                return
+            self._pool.send(worker, task, pieces)
+            self._batch_of[task.number] = task.batch
+            self._underway[worker] += 1
+            self._sent += 1
+            self._turn = (worker + 1) % settings.num_workers
 
-    def _send_to(self, worker: int) -> bool:
-        """Send a worker the next task; False if there is none."""
+    def _next_task(self) -> Task | None:
+        """The next task; None if there is none."""
         batch, index = self._sent, None
         if self._tasks is not None:
             task = next(self._tasks, None)
             if task is None:
-                return False
+                return None
             batch, index = task
         skipped = self._tasks is None and batch < self._skip
-        self._pool.send(worker, Task(self._epoch, self._sent, batch, index, skipped))
-        self._batch_of[self._sent] = batch
-        self._underway[worker] += 1
-        self._sent += 1
-        self._turn = (worker + 1) % self._pool.settings.num_workers
-        return True
+        return Task(self._epoch, self._sent, batch, index, skipped)
 
     def _next_worker(self) -> int | None:
         """Who gets the next task; None if that has to wait."""
@@ -173,7 +213,8 @@ class WorkerIterator:
 
     # ------------------------------------------------------------ batches in
 
-    def _next_batch(self) -> Any:
+    def _next_outcome(self) -> Answer | Exception | None:
+        """A batch or a failure of a worker; an exception of this process to raise; or the end."""
         self._send_tasks()
         while sum(self._underway):
             worker, answer = self._next_answer()
@@ -188,28 +229,28 @@ class WorkerIterator:
                 continue
             # A worker of an iterable data set may have ended before: its tasks are no batches.
             self.number = self.number + 1 if self._tasks is None else batch
-            if answer.kind == "failed":
-                raise_failure(answer.value)
+            if answer.kind != "batch" and answer.kind != "skipped":
+                return answer
             if self.number >= self._skip:
-                return answer.value
+                return answer
         if self._error is not None:
             # The sampler failed. It is said where it would be without workers: after the batches
             # of the indices that came before.
             error, self._error = self._error, None
-            raise error
+            return error
         return self._next_of_the_last()
 
     def _next_answer(self) -> tuple[int, Answer]:
         """The answer whose turn it is: of the next task, or the first one to come."""
-        deadline = self._pool.deadline()
+        since = time.monotonic()
         if not self._pool.settings.in_order:
-            return self._pool.receive(deadline)
+            return self._pool.receive(since)
         while self._next not in self._parked:
-            worker, answer = self._pool.receive(deadline)
+            worker, answer = self._pool.receive(since)
             self._parked[answer.number] = worker, answer
         return self._parked.pop(self._next)
 
-    def _next_of_the_last(self) -> Any:
+    def _next_of_the_last(self) -> Answer | Exception | None:
         """The batches that are made of what the workers have left over."""
         settings = self._pool.settings
         if self._last_batches is None:
@@ -220,6 +261,9 @@ class WorkerIterator:
             samples = self._last_batches.popleft()
             self.number += 1
             if self.number >= self._skip:
-                with fetching(*self._seed_and_epoch):
-                    return settings.collate_fn(samples)
-        raise StopIteration
+                try:
+                    with fetching(*self._seed_and_epoch):
+                        return Answer(self.number, "batch", settings.collate_fn(samples))
+                except Exception as error:
+                    return error
+        return None

@@ -20,7 +20,7 @@ from multiprocessing.synchronize import SemLock
 from types import FunctionType
 from typing import Any
 
-from tinytrain.data.workers.context import fork_if_safe
+from tinytrain.data.workers.context import fork_context, obstacle_to_fork
 from tinytrain.data.workers.failure import find_unpicklable
 from tinytrain.data.workers.memmap import reduce_memmap
 from tinytrain.data.workers.transport import dump
@@ -51,15 +51,15 @@ class _Pickled(Luggage):
     """Objects pickled beforehand; the arrays in shared memory where the system has it."""
 
     def __init__(self, pickled: bytes, buffers: list[memoryview]) -> None:
-        self._pickled = pickled
         self._inline: list[bytes] = []
         self._places: list[tuple[int, int]] = []
         self._descriptor = -1
         if hasattr(os, "memfd_create"):
             self._descriptor = os.memfd_create("tinytrain-dataset", os.MFD_CLOEXEC)
-            self._write(buffers)
+            # All of it: the start of a process waits for what is longer than a pipe holds.
+            self._write([memoryview(pickled), *buffers])
         else:
-            self._inline = [bytes(buffer) for buffer in buffers]
+            self._inline = [pickled, *(bytes(buffer) for buffer in buffers)]
 
     def _write(self, buffers: list[memoryview]) -> None:
         end = 0
@@ -83,7 +83,8 @@ class _Pickled(Luggage):
             memory = _private_map(descriptor)
             os.close(descriptor)
             buffers = [memory[start : start + length] for start, length in self._places]
-        objects: tuple[Any, ...] = pickle.loads(self._pickled, buffers=buffers)
+        pickled, *arrays = buffers
+        objects: tuple[Any, ...] = pickle.loads(pickled, buffers=arrays)
         return objects
 
     def close(self) -> None:
@@ -135,10 +136,10 @@ def packed_luggage(
             _dry_run(values)
             return Luggage(values), context
         except Exception as error:
-            forking = fork_if_safe() if may_fork else None
-            if forking is not None:
-                return Luggage(values), forking
-            raise _explained(error, objects, context) from error
+            obstacle = obstacle_to_fork() if may_fork else ""
+            if obstacle is None:
+                return Luggage(values), fork_context()
+            raise _explained(error, objects, context, obstacle) from error
 
 
 def _reduce(value: Any) -> Any:
@@ -199,7 +200,9 @@ def _dry_run(value: Any) -> None:
         mp_context.set_spawning_popen(None)
 
 
-def _explained(error: Exception, objects: dict[str, Any], context: BaseContext) -> Exception:
+def _explained(
+    error: Exception, objects: dict[str, Any], context: BaseContext, obstacle: str
+) -> Exception:
     for name, value in objects.items():
         try:
             _dry_run(value)
@@ -215,4 +218,5 @@ def _explained(error: Exception, objects: dict[str, Any], context: BaseContext) 
         "functions at the top level of a module (functools.partial can replace a lambda), open "
         'files and locks in worker_init_fn, or pass multiprocessing_context="fork" if no other '
         "thread of this program computes."
+        + (f" (It is not forked without being asked, because {obstacle}.)" if obstacle else "")
     )

@@ -48,7 +48,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """From a worker: it has started."""
+    """From a worker: it has started, and has the data set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,11 @@ class Answer:
     ``failed``    a `Failure`
     ``ended``     the samples that the worker has left over at the end of its iterable
                   data set (between the processes: `Packed`)
+    ``unready``   a `Failure`: the worker cannot do any task
     ``skipped``   None
     ============  ===================================================================
     """
 
     number: int
-    kind: Literal["batch", "failed", "ended", "skipped"]
+    kind: Literal["batch", "failed", "unready", "ended", "skipped"]
     value: Any = None

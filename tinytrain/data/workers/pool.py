@@ -19,14 +19,26 @@ from tinytrain.data.workers.arena import new_arena
 from tinytrain.data.workers.child import Start, run_worker
 from tinytrain.data.workers.context import choose_context, warm_up
 from tinytrain.data.workers.failure import failure_of
+from tinytrain.data.workers.interrupts import QuietName, hold_interrupts
 from tinytrain.data.workers.luggage import Luggage, packed_luggage
 from tinytrain.data.workers.messages import Answer, BeginEpoch, Ready, Task
-from tinytrain.data.workers.process import ENDED_EARLY, Worker, death_report, stop, timeout_report
+from tinytrain.data.workers.outbox import has_room, pieces_of
+from tinytrain.data.workers.process import (
+    ENDED_EARLY,
+    Worker,
+    death_report,
+    start_report,
+    stop,
+    timeout_report,
+)
 from tinytrain.data.workers.settings import WorkerSettings
 from tinytrain.data.workers.transport import Packed, unpack
 from tinytrain.generator import Generator
 
 __all__ = ["WorkerPool"]
+
+_LOOK_SECONDS = 0.1  # how often to look at the clock while a worker takes nothing
+_START_SECONDS = 300.0  # how long a worker may take to start, if there is a timeout at all
 
 
 class WorkerPool:
@@ -60,6 +72,7 @@ class WorkerPool:
         self.epoch = 0
         self._arrived: deque[tuple[int, Answer]] = deque()
         self._workers: list[Worker] = []
+        self._begin = time.monotonic()
         # The workers outlive the pool by the time they take to stop: nothing here refers to it.
         self._finalizer = weakref.finalize(self, stop, self._workers, os.getpid())
         _warn_about_generators(settings.dataset)
@@ -103,7 +116,10 @@ class WorkerPool:
         with contextlib.closing(luggage):
             warm_up(context)
             for number in range(settings.num_workers):
-                self._start_one(number, luggage, context, base_seed)
+                # Not for the fork server, whose children inherit nothing from here.
+                quiet = context.get_start_method() != "forkserver"
+                with hold_interrupts() if quiet else contextlib.nullcontext():
+                    self._start_one(number, luggage, context, base_seed)
 
     def _start_one(self, number: int, luggage: Luggage, context: Any, base_seed: int) -> None:
         settings = self.settings
@@ -128,7 +144,10 @@ class WorkerPool:
             not_mine=[tasks, results, *others] if forked else [],
         )
         process = context.Process(
-            target=run_worker, args=(start,), name=f"DataLoaderWorker-{number}", daemon=True
+            target=run_worker,
+            args=(start,),
+            name=QuietName(f"DataLoaderWorker-{number}"),
+            daemon=True,
         )
         try:
             process.start()
@@ -151,32 +170,48 @@ class WorkerPool:
         """Let the workers begin anew; what is left of an epoch under way is thrown away."""
         self.epoch += 1
         for worker in self._workers:
-            self._send(worker, BeginEpoch(self.epoch, seed, epoch))
-        deadline = self.deadline()
+            self._send(worker, pieces_of(BeginEpoch(self.epoch, seed, epoch)))
+        since = time.monotonic()
         while any(worker.in_flight for worker in self._workers):
-            self._collect(deadline)
+            self._collect(since)
         self._arrived.clear()
 
-    def send(self, number: int, task: Task) -> None:
-        """Give a worker a task; it must have fewer than `prefetch_factor` waiting."""
-        worker = self._workers[number]
-        self._send(worker, task)
-        worker.in_flight.append(task)
+    def send(self, number: int, task: Task, pieces: Sequence[bytes]) -> None:
+        """Give a worker a task; it must have fewer than `prefetch_factor` waiting.
 
-    def _send(self, worker: Worker, message: BeginEpoch | Task) -> None:
+        Parameters
+        ----------
+        number
+            Of the worker.
+        task
+            The task.
+        pieces
+            Its pickle: ``pieces_of(task)``.
+        """
+        worker = self._workers[number]
+        worker.in_flight.append(task)
+        self._send(worker, pieces)
+
+    def _send(self, worker: Worker, pieces: Sequence[bytes]) -> None:
+        since = time.monotonic()
         try:
-            worker.tasks.send(message)
+            for piece in pieces:
+                while not has_room(worker.tasks, _LOOK_SECONDS):
+                    self._collect(since, longest=0.0)
+                worker.tasks.send_bytes(piece)
         except (BrokenPipeError, ConnectionResetError):
             self._report_death([worker])
 
     # ------------------------------------------------------------ answers in
 
-    def deadline(self) -> float | None:
-        """When a wait that begins now is too long, in seconds of ``time.monotonic``."""
-        return time.monotonic() + self.settings.timeout if self.settings.timeout > 0 else None
-
-    def receive(self, deadline: float | None) -> tuple[int, Answer]:
+    def receive(self, since: float) -> tuple[int, Answer]:
         """The next answer of any worker, with the number of the worker.
+
+        Parameters
+        ----------
+        since
+            When the wait for it began, in seconds of ``time.monotonic``. The timeout counts from
+            there, but not before all workers have started.
 
         Raises
         ------
@@ -184,16 +219,27 @@ class WorkerPool:
             If a worker has died, or none answered in time. The workers are then stopped.
         """
         while not self._arrived:
-            self._collect(deadline)
+            self._collect(since)
         return self._arrived.popleft()
 
-    def _collect(self, deadline: float | None) -> None:
+    def _deadline(self, since: float) -> float | None:
+        """When a wait is too long."""
+        if self.settings.timeout <= 0:
+            return None
+        begins = [worker.ready_at for worker in self._workers]
+        if None in begins:
+            return self._begin + _START_SECONDS + self.settings.timeout
+        return max(since, *filter(None, begins)) + self.settings.timeout
+
+    def _collect(self, since: float, longest: float = 1.0) -> None:
         """Wait until something happens, and take what has arrived."""
+        deadline = self._deadline(since)
         worker_of: dict[Any, Worker] = {}
         for worker in self._workers:
             worker_of[worker.results] = worker_of[worker.process.sentinel] = worker
         # Not for ever at once: on Windows Ctrl-C does not end this wait.
-        seconds = 1.0 if deadline is None else min(1.0, max(0.0, deadline - time.monotonic()))
+        left = longest if deadline is None else max(0.0, deadline - time.monotonic())
+        seconds = min(longest, left)
         happened = wait(list(worker_of), seconds)
         talking = [source for source in happened if not isinstance(source, int)]
         gone = [worker_of[source] for source in talking if not self._read(worker_of[source])]
@@ -204,7 +250,9 @@ class WorkerPool:
             # dead worker cannot be finished: say so at once.
             self._report_death(gone)
         if not happened and deadline is not None and time.monotonic() >= deadline:
-            self._abandon(timeout_report(self.settings.timeout, self._workers))
+            if all(worker.ready for worker in self._workers):
+                self._abandon(timeout_report(self.settings.timeout, self._workers))
+            self._abandon(start_report(time.monotonic() - self._begin, self._workers))
 
     def _read(self, worker: Worker) -> bool:
         """Take one message of a worker; False if there will be none any more."""
@@ -213,7 +261,7 @@ class WorkerPool:
         except (EOFError, OSError):
             return False
         if isinstance(message, Ready):
-            worker.ready = True
+            worker.ready_at = time.monotonic()
         else:
             task = worker.in_flight.popleft()
             self._arrived.append((worker.number, self._opened(message, task, worker)))

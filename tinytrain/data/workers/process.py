@@ -15,7 +15,7 @@ from typing import Any
 from tinytrain.data.workers.arena import Arena
 from tinytrain.data.workers.messages import Task
 
-__all__ = ["ENDED_EARLY", "Worker", "death_report", "stop", "timeout_report"]
+__all__ = ["ENDED_EARLY", "Worker", "death_report", "start_report", "stop", "timeout_report"]
 
 ENDED_EARLY = (
     "It ended before it was ready. A worker imports the main script again: is what the script "
@@ -35,8 +35,13 @@ class Worker:
     tasks: Connection
     results: Connection
     arena: Arena
-    ready: bool = False
+    ready_at: float | None = None  # in seconds of time.monotonic; None before
     in_flight: deque[Task] = field(default_factory=deque)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has started, with its imports done and the data set at hand."""
+        return self.ready_at is not None
 
     def __str__(self) -> str:
         return f"worker {self.number} (pid {self.process.pid})"
@@ -66,6 +71,17 @@ def timeout_report(timeout: float, workers: Sequence[Worker]) -> str:
         if worker.in_flight
     ]
     return "\n".join(lines)
+
+
+def start_report(seconds: float, workers: Sequence[Worker]) -> str:
+    """What to say when a worker does not come to its first task: who has not started."""
+    late = [worker for worker in workers if not worker.ready]
+    lines = [
+        f"{worker} has not started yet after {seconds:.0f} seconds. A worker imports the main "
+        "script and the modules of the data set before its first batch"
+        for worker in late
+    ]
+    return "\n".join(["DataLoader timed out while its workers start", *lines])
 
 
 def _ending(worker: Worker) -> str:
