@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 WANTED = "torch==2.13.*"
+ITS_TABLES_NEED = "expecttest"
 SECONDS = 300
 NOT_AVAILABLE = 3
 
@@ -43,7 +44,7 @@ def main() -> int:
     try:
         problem = reason_against()
         if problem is None:
-            pip(WANTED)
+            pip(WANTED, ITS_TABLES_NEED)
     except subprocess.TimeoutExpired:
         problem = f"pip took more than {SECONDS} s"
     except (subprocess.CalledProcessError, ValueError, KeyError) as error:

@@ -72,7 +72,7 @@ def imports() -> dict[str, set[str]]:
     Examples
     --------
     >>> sorted(imports()["autograd.py"])
-    ['backend.py']
+    ['backend.py', 'in_place.py']
     """
     known = modules()
     graph: dict[str, set[str]] = {}

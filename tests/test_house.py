@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "tinytrain"
 
 FLOORS = [
-    {"backend", "allocator", "dtypes", "generator", "data"},
+    {"backend", "allocator", "dtypes", "generator", "in_place", "data"},
     {"autograd", "anomaly", "kernels"},
     {"ops"},
     {"tensor", "tensor_methods", "creation", "functions", "linalg"},

@@ -45,18 +45,18 @@ class TorchGPT(nn.Module):
 
     def forward(self, batch):
         """Logits of a PackedBatch of NumPy arrays; padding sees itself, so that nothing is NaN."""
-        segments = torch.from_numpy(batch.segment_ids)
+        segments = torch.tensor(batch.segment_ids)
         length = segments.shape[1]
         other = segments[:, :, None] != segments[:, None, :]
         hidden = other | torch.ones(length, length, dtype=torch.bool).triu(1)
-        x = self.token_embedding(torch.from_numpy(batch.input_ids))
-        x = x + self.position_embedding(torch.from_numpy(batch.positions))
+        x = self.token_embedding(torch.tensor(batch.input_ids))
+        x = x + self.position_embedding(torch.tensor(batch.positions))
         for block in self.blocks:
             x = block(x, hidden)
         return self.head(self.norm(x))
 
     def loss_sum(self, batch):
-        logits, targets = self(batch), torch.from_numpy(batch.targets)
+        logits, targets = self(batch), torch.tensor(batch.targets)
         return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
 
 
