@@ -41,7 +41,25 @@ class PadBase(Module):
         return f"{self.padding}"
 
 
-class ConstantPad1d(PadBase):
+class ConstantPadBase(PadBase):
+    """What the layers that put a value around their input share."""
+
+    mode = "constant"
+
+    def __init__(self, padding: int | Sequence[int], value: float) -> None:
+        super().__init__(padding)
+        self.value = value
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Extend the last axes by the value."""
+        return F.pad(input, self.padding, self.mode, self.value)
+
+    def extra_repr(self) -> str:
+        """Show how far it goes, and the value."""
+        return f"padding={self.padding}, value={self.value}"
+
+
+class ConstantPad1d(ConstantPadBase):
     """Put a value on both sides of the last axis.
 
     Input (N, C, L) or (C, L), output with L + left + right.
@@ -61,22 +79,9 @@ class ConstantPad1d(PadBase):
     """
 
     axes = 1
-    mode = "constant"
-
-    def __init__(self, padding: int | Sequence[int], value: float) -> None:
-        super().__init__(padding)
-        self.value = value
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Extend the last axes by the value."""
-        return F.pad(input, self.padding, self.mode, self.value)
-
-    def extra_repr(self) -> str:
-        """Show how far it goes, and the value."""
-        return f"padding={self.padding}, value={self.value}"
 
 
-class ConstantPad2d(PadBase):
+class ConstantPad2d(ConstantPadBase):
     """Put a value around the last two axes.
 
     Input (N, C, H, W) or (C, H, W), output with H + top + bottom and W + left + right.
@@ -96,19 +101,6 @@ class ConstantPad2d(PadBase):
     """
 
     axes = 2
-    mode = "constant"
-
-    def __init__(self, padding: int | Sequence[int], value: float) -> None:
-        super().__init__(padding)
-        self.value = value
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Extend the last axes by the value."""
-        return F.pad(input, self.padding, self.mode, self.value)
-
-    def extra_repr(self) -> str:
-        """Show how far it goes, and the value."""
-        return f"padding={self.padding}, value={self.value}"
 
 
 class ZeroPad1d(PadBase):
