@@ -17,7 +17,7 @@ PACKAGE = ROOT / "tinytrain"
 
 FLOORS = [
     {"backend", "allocator", "dtypes", "generator", "data"},
-    {"autograd", "anomaly", "kernels"},
+    {"autograd", "anomaly", "kernels", "memory"},
     {"ops"},
     {"tensor", "tensor_methods", "creation", "functions", "linalg"},
     {"nn", "optim"},

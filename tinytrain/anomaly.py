@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from tinytrain.autograd import Function, Watcher, describe, set_watcher
+from tinytrain.autograd import Function, LeafGradient, add_watcher, describe, remove_watcher
 from tinytrain.backend import Array, is_array, to_host
 
 PACKAGE = f"{Path(__file__).parent}{os.sep}"
@@ -75,10 +75,11 @@ class detect_anomaly:
     """
 
     def __init__(self) -> None:
-        self._before: list[Watcher | None] = []  # a stack: blocks may be nested
+        self._watchers: list[AnomalyWatcher] = []  # a stack: blocks may be nested
 
     def __enter__(self) -> None:
-        self._before.append(set_watcher(AnomalyWatcher()))
+        self._watchers.append(AnomalyWatcher())
+        add_watcher(self._watchers[-1])
 
     def __exit__(
         self,
@@ -86,7 +87,7 @@ class detect_anomaly:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        set_watcher(self._before.pop())
+        remove_watcher(self._watchers.pop())
 
 
 class AnomalyWatcher:
@@ -137,6 +138,9 @@ class AnomalyWatcher:
                     f"the backward of {node.name} made {found} in the gradient of input "
                     f"{position}{self._at(node)}"
                 )
+
+    def after_leaf(self, leaf: LeafGradient) -> None:
+        """Nothing is left to look at: the contribution was looked at before."""
 
     def _at(self, node: Function) -> str:
         origin = self.origins.get(node)

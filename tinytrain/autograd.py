@@ -113,6 +113,7 @@ class Function:
     edges: Sequence[Edge] | None = NO_EDGES
     inputs: Sequence[Any] = ()  # shape and dtype of each input that wants a gradient
     retained: LeafGradient | None = None  # where retain_grad() wants the output's gradient
+    recompute: Callable[[], None] | None = None  # brings `saved` back: see `memory.recompute`
 
     forward: Callable[..., Array]
     backward: Callable[[Array], Any]
@@ -136,8 +137,8 @@ class Function:
             error.add_note(f"in operation {self.name}({', '.join(map(describe, inputs))})")
             raise
         output = as_array(output)
-        if _mode.watcher is not None:
-            _mode.watcher.after_forward(self, inputs, output)
+        for watcher in _mode.watchers:
+            watcher.after_forward(self, inputs, output)
         return output
 
     def _devices_differ(self, inputs: Sequence[Any]) -> str | None:
@@ -196,7 +197,7 @@ class Function:
     def release(self) -> None:
         """Drop saved arrays and edges once the walk has passed."""
         self.saved = ()
-        self.edges = None
+        self.edges = self.recompute = None
 
 
 def describe(value: object) -> str:
@@ -288,6 +289,8 @@ def backward(root: Function, gradient: Array, retain_graph: bool = False) -> Non
             if isinstance(edge, LeafGradient):
                 if contribution is not None:
                     edge.add(contribution)
+                    for watcher in _mode.watchers:
+                        watcher.after_leaf(edge)
             elif edge is not None:
                 if contribution is not None:
                     _accumulate(gradients, summed, edge, contribution)
@@ -327,15 +330,16 @@ def _run(node: Function, gradient: Array | None) -> list[Array | None]:
         return [None] * len(node.inputs)
     if node.retained is not None:
         node.retained.add(gradient)
-    watcher = _mode.watcher
-    if watcher is not None:
+    if node.recompute is not None:
+        node.recompute()
+    for watcher in _mode.watchers:
         watcher.before_backward(node, gradient)
     try:
         results = node.input_gradients(gradient)
     except Exception as error:
         error.add_note(f"in the backward of {node.name}, gradient {describe(gradient)}")
         raise
-    if watcher is not None:
+    for watcher in _mode.watchers:
         watcher.after_backward(node, results)
     return results
 
@@ -355,7 +359,7 @@ def _accumulate(
 
 
 class Watcher(Protocol):
-    """Who looks on while operations run: see `tinytrain.anomaly`."""
+    """Who looks on while operations run: see `tinytrain.anomaly` and `tinytrain.memory.ledger`."""
 
     def after_forward(self, node: Function, inputs: Sequence[Any], output: Array) -> None:
         """Look at what an operation computed."""
@@ -366,21 +370,33 @@ class Watcher(Protocol):
     def after_backward(self, node: Function, results: Sequence[Array | None]) -> None:
         """Look at the gradients of a node's inputs."""
 
+    def after_leaf(self, leaf: LeafGradient) -> None:
+        """Look at a leaf that has got a contribution."""
+
 
 class _Mode(threading.local):
     """Whether operations record nodes, and who looks on; every thread has its own."""
 
     enabled = True
-    watcher: Watcher | None = None
+    watchers: tuple[Watcher, ...] = ()
 
 
 _mode = _Mode()
 
 
-def set_watcher(watcher: Watcher | None) -> Watcher | None:
-    """Let a watcher look on in this thread, or nobody; return the one before."""
-    before, _mode.watcher = _mode.watcher, watcher
-    return before
+def add_watcher(watcher: Watcher) -> None:
+    """Let a watcher look on in this thread, after those that do so already."""
+    _mode.watchers = (*_mode.watchers, watcher)
+
+
+def remove_watcher(watcher: Watcher) -> None:
+    """Let a watcher look on no more in this thread; nothing happens if it does not."""
+    _mode.watchers = tuple(other for other in _mode.watchers if other is not watcher)
+
+
+def watchers() -> tuple[Watcher, ...]:
+    """Return who looks on in this thread."""
+    return _mode.watchers
 
 
 def is_grad_enabled() -> bool:

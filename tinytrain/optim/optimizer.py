@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from tinytrain import backend
 from tinytrain.autograd import enable_grad
 from tinytrain.backend import Array
+from tinytrain.memory.ledger import tell_ledgers
 from tinytrain.optim.flat import FlatBuffer
 from tinytrain.optim.settings import SCHEDULE_SETTINGS, check_from_zero, number_of
 from tinytrain.optim.state import (
@@ -167,6 +168,7 @@ class Optimizer:
         for flat_groups in self._flat_groups:
             for group in flat_groups:
                 group.flat.restore_views()
+        self.allocate_state()
         for settings, flat_groups in zip(self.param_groups, self._flat_groups, strict=True):
             for group in flat_groups:
                 # Parameters that have had equally many updates share the bias correction.
@@ -183,6 +185,21 @@ class Optimizer:
                 for position in range(len(group.steps)):
                     group.steps[position] += group.flat.has_gradient(position)
         return loss
+
+    def allocate_state(self) -> None:
+        """Make the state arrays that the next step needs, where there are none yet.
+
+        `step` does so before it updates anything: where memory runs out, nothing is half done.
+
+        Raises
+        ------
+        MemoryError
+            There is no memory for them.
+        """
+        for settings, flat_groups in zip(self.param_groups, self._flat_groups, strict=True):
+            for group in flat_groups:
+                for name in self.needed_state(settings):
+                    tell_ledgers(group.state_array(name))
 
     def needed_state(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         """Return which of `state_names` an update with these settings uses: all, by default."""
