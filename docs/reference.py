@@ -20,6 +20,8 @@ NAMESPACES = (
     "tinytrain.data",
     "tinytrain.train",
     "tinytrain.models",
+    "tinytrain.memory",
+    "tinytrain.explain",
     "tinytrain.testing.mock",
     "tinytrain.testing",
     "tinytrain",

@@ -82,6 +82,7 @@ def main() -> None:
         loader,
         max_steps=max_steps,
         accumulation_steps=plan.accumulation_steps,
+        batch_norm="pooled",
         schedule=tt.optim.WarmupCosine(
             optimizer, min(arguments.warmup_steps, max_steps), max_steps
         ),

@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "tinytrain"
 
 FLOORS = [
-    {"backend", "allocator", "dtypes", "generator", "in_place", "data"},
-    {"autograd", "anomaly", "kernels"},
+    {"backend", "allocator", "dtypes", "generator", "twister", "in_place", "data"},
+    {"autograd", "anomaly", "kernels", "memory"},
     {"ops"},
     {"tensor", "tensor_methods", "creation", "functions", "linalg"},
     {"nn", "optim"},

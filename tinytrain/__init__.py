@@ -7,7 +7,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from tinytrain import data, linalg, models, nn, optim, train
+from tinytrain import data, explain, linalg, memory, models, nn, optim, train
 from tinytrain.allocator import keep_freed_memory
 from tinytrain.anomaly import AnomalyError, detect_anomaly
 from tinytrain.autograd import Function, enable_grad, is_grad_enabled, no_grad
@@ -129,6 +129,7 @@ from tinytrain.functions import (
     where,
 )
 from tinytrain.generator import Generator, default_generator, manual_seed
+from tinytrain.memory import OutOfMemoryError, checkpoint, memory_limit
 from tinytrain.tensor import Tensor, apply
 from tinytrain.train import BatchPlan, Trainer
 
@@ -150,6 +151,7 @@ __all__ = [
     "BatchPlan",
     "Function",
     "Generator",
+    "OutOfMemoryError",
     "Tensor",
     "Trainer",
     "abs",
@@ -168,6 +170,7 @@ __all__ = [
     "broadcast_to",
     "cat",
     "ceil",
+    "checkpoint",
     "chunk",
     "clamp",
     "cos",
@@ -183,6 +186,7 @@ __all__ = [
     "eq",
     "erf",
     "exp",
+    "explain",
     "expm1",
     "flatten",
     "flip",
@@ -222,6 +226,8 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "memory",
+    "memory_limit",
     "min",
     "minimum",
     "mm",

@@ -1,4 +1,4 @@
-"""The command line of the package: ``python -m tinytrain doctor``."""
+"""The command line of the package: ``python -m tinytrain doctor``, ``python -m tinytrain plan``."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tinytrain.testing.doctor import run_doctor
 from tinytrain.testing.doctor.machine import tinytrain_version
 from tinytrain.train import add_device_flag
+from tinytrain.train.plan_command import add_plan_flags, print_plan
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -30,6 +31,15 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add_device_flag(doctor)
     doctor.set_defaults(run=lambda options: run_doctor(options.device))
+    plan = commands.add_parser(
+        "plan",
+        help="work out the micro-batches of an optimizer step",
+        description="Work out total = micro-batch x sequence length x accumulation x world size "
+        "for the one that is not given. The exit status is 1 if the plan has a flaw, and 2 if "
+        "there is none.",
+    )
+    add_plan_flags(plan)
+    plan.set_defaults(run=print_plan)
     return parser
 
 

@@ -19,7 +19,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from tinytrain.autograd import Function, LeafGradient, Watcher, describe, set_watcher
+from tinytrain.autograd import (
+    Function,
+    LeafGradient,
+    Watcher,
+    add_watcher,
+    describe,
+    remove_watcher,
+)
 from tinytrain.backend import Array, is_array, to_host
 
 PACKAGE = f"{Path(__file__).parent}{os.sep}"
@@ -80,10 +87,11 @@ class detect_anomaly:
     """
 
     def __init__(self) -> None:
-        self._before: list[Watcher | None] = []  # a stack: blocks may be nested
+        self._watchers: list[AnomalyWatcher] = []  # a stack: blocks may be nested
 
     def __enter__(self) -> None:
-        self._before.append(set_watcher(AnomalyWatcher()))
+        self._watchers.append(AnomalyWatcher())
+        add_watcher(self._watchers[-1])
 
     def __exit__(
         self,
@@ -91,10 +99,10 @@ class detect_anomaly:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        set_watcher(self._before.pop())
+        remove_watcher(self._watchers.pop())
 
 
-class AnomalyWatcher:
+class AnomalyWatcher(Watcher):
     """Looks at every array that operations make, and remembers what they saved."""
 
     def __init__(self) -> None:

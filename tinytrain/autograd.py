@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import wraps
 from types import TracebackType
-from typing import Any, ClassVar, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeAlias, TypeVar
 
 from tinytrain.backend import REMEDY, Array, as_array, device_of, xp_of
 from tinytrain.in_place import Hold, changed_array_error, writable
@@ -116,6 +116,7 @@ class Function:
     inputs: Sequence[Any] = ()  # shape and dtype of each input that wants a gradient
     holds: Sequence[Hold] = ()  # on what the node needs and others could change
     retained: LeafGradient | None = None  # where retain_grad() wants the output's gradient
+    recompute: Callable[[], None] | None = None  # brings `saved` back: see `memory.recompute`
 
     forward: Callable[..., Array]
     backward: Callable[[Array], Any]
@@ -143,8 +144,8 @@ class Function:
             error.add_note(f"in operation {self.name}({', '.join(map(describe, inputs))})")
             raise
         output = as_array(output)
-        if _mode.watcher is not None:
-            _mode.watcher.after_forward(self, inputs, output)
+        for watcher in _mode.watchers:
+            watcher.after_forward(self, inputs, output)
         return output
 
     def _devices_differ(self, inputs: Sequence[Any]) -> str | None:
@@ -200,12 +201,18 @@ class Function:
             gradient = gradient.astype(dtype)
         return as_array(gradient)
 
+    def check_holds(self) -> None:
+        """Raise RuntimeError if an array that `backward` needs was changed since `forward`."""
+        for held in self.holds:
+            if held.changed:
+                raise changed_array_error(self.name, held)
+
     def release(self) -> None:
         """Drop saved arrays and edges once the walk has passed."""
         self.saved = ()
         if self.holds:
             self.holds = ()
-        self.edges = None
+        self.edges = self.recompute = None
 
 
 def describe(value: object) -> str:
@@ -298,6 +305,8 @@ def backward(root: Function, gradient: Array, retain_graph: bool = False) -> Non
             if isinstance(edge, LeafGradient):
                 if contribution is not None:
                     edge.add(contribution)
+                    for watcher in _mode.watchers:
+                        watcher.after_leaf(edge)
             elif edge is not None:
                 if contribution is not None:
                     _accumulate(gradients, summed, edge, contribution)
@@ -320,9 +329,8 @@ def _count_consumers(root: Function) -> dict[Function, int]:
                 "backward pass; call the first backward with retain_graph=True, or run the "
                 "forward pass again"
             )
-        for held in node.holds:
-            if held.changed and _mode.watcher is None:
-                raise changed_array_error(node.name, held)
+        if not _mode.watchers:  # who would look closer, when the walk gets there
+            node.check_holds()
         for edge in node.edges:
             if not isinstance(edge, Function):
                 continue
@@ -340,18 +348,18 @@ def _run(node: Function, gradient: Array | None) -> list[Array | None]:
         return [None] * len(node.inputs)
     if node.retained is not None:
         node.retained.add(gradient)
-    watcher = _mode.watcher
-    if watcher is not None:
-        watcher.before_backward(node, gradient)  # which says more of a change than what follows
-        for held in node.holds:
-            if held.changed:
-                raise changed_array_error(node.name, held)
+    if node.recompute is not None:
+        node.recompute()
+    if _mode.watchers:
+        for watcher in _mode.watchers:
+            watcher.before_backward(node, gradient)  # it may say more of a change than what follows
+        node.check_holds()
     try:
         results = node.input_gradients(gradient)
     except Exception as error:
         error.add_note(f"in the backward of {node.name}, gradient {describe(gradient)}")
         raise
-    if watcher is not None:
+    for watcher in _mode.watchers:
         watcher.after_backward(node, results)
     return results
 
@@ -370,8 +378,11 @@ def _accumulate(
         summed.add(node)
 
 
-class Watcher(Protocol):
-    """Who looks on while operations run: see `tinytrain.anomaly`."""
+class Watcher:
+    """Who looks on while operations run: see `tinytrain.anomaly` and `tinytrain.memory.ledger`.
+
+    Each method is called at its moment; those that a subclass leaves alone do nothing.
+    """
 
     def after_forward(self, node: Function, inputs: Sequence[Any], output: Array) -> None:
         """Look at what an operation computed."""
@@ -385,26 +396,33 @@ class Watcher(Protocol):
     def after_update(self, optimizer: str, parameters: Sequence[tuple[str, Array]]) -> None:
         """Look at parameters, by name, that an optimizer's step has changed."""
 
+    def after_leaf(self, leaf: LeafGradient) -> None:
+        """Look at a leaf that has got a contribution."""
+
 
 class _Mode(threading.local):
     """Whether operations record nodes, and who looks on; every thread has its own."""
 
     enabled = True
-    watcher: Watcher | None = None
+    watchers: tuple[Watcher, ...] = ()
 
 
 _mode = _Mode()
 
 
-def set_watcher(watcher: Watcher | None) -> Watcher | None:
-    """Let a watcher look on in this thread, or nobody; return the one before."""
-    before, _mode.watcher = _mode.watcher, watcher
-    return before
+def add_watcher(watcher: Watcher) -> None:
+    """Let a watcher look on in this thread, after those that do so already."""
+    _mode.watchers = (*_mode.watchers, watcher)
 
 
-def current_watcher() -> Watcher | None:
+def remove_watcher(watcher: Watcher) -> None:
+    """Let a watcher look on no more in this thread; nothing happens if it does not."""
+    _mode.watchers = tuple(other for other in _mode.watchers if other is not watcher)
+
+
+def watchers() -> tuple[Watcher, ...]:
     """Return who looks on in this thread."""
-    return _mode.watcher
+    return _mode.watchers
 
 
 def is_grad_enabled() -> bool:

@@ -279,6 +279,17 @@ def synchronize() -> None:
         creation_library().cuda.get_current_stream().synchronize()
 
 
+def free_cached_memory() -> None:
+    """Give back what the GPU's pool keeps of freed memory, in pieces that may be too small.
+
+    Examples
+    --------
+    >>> free_cached_memory()
+    """
+    if get_device() == "cuda":
+        creation_library().get_default_memory_pool().free_all_blocks()
+
+
 def cuda_problem() -> str | None:
     """Say why a GPU cannot be used, or None when it can.
 

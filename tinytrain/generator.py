@@ -8,21 +8,63 @@ global random state is neither read nor written.
 from __future__ import annotations
 
 import operator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DEFAULT_SEED", "Generator", "as_generator", "default_generator", "manual_seed"]
+from tinytrain.twister import STATE_WORDS, place_of, state_at
+
+__all__ = [
+    "DEFAULT_SEED",
+    "Bookmark",
+    "Generator",
+    "as_generator",
+    "default_generator",
+    "manual_seed",
+]
 
 DEFAULT_SEED: Final = 67280421310721
 """The seed of a generator that is given none: PyTorch's, so that fresh generators agree."""
 
-_STATE_WORDS: Final = 624
 # From this length on PyTorch draws 64 bits per swap, another stream than the one written here.
 _LARGEST_PERMUTATION: Final = (2**32 - 1) // 20
 # Likewise for an integer below a bound.
 _WIDE_RANGE: Final = 2**28
+
+
+class Bookmark(NamedTuple):
+    """A place in the stream of a `Generator`, taken in a microsecond or two.
+
+    Parameters
+    ----------
+    initial_seed : int
+    draws : int or None
+        The outputs drawn since the seed, where all were counted.
+    place : bytes
+        Where they were not: the words of the twister.
+
+    Examples
+    --------
+    >>> generator = Generator(0)
+    >>> bookmark = generator.bookmark()
+    >>> first = generator.random_int64()
+    >>> generator.set_state(bookmark.state())
+    >>> generator.random_int64() == first
+    True
+    """
+
+    initial_seed: int
+    draws: int | None
+    place: bytes
+
+    def state(self) -> dict[str, Any]:
+        """Return what `Generator.get_state` would have returned there."""
+        known = {"algorithm": "MT19937", "initial_seed": self.initial_seed}
+        if self.draws is not None:
+            return {**known, "draws": self.draws}
+        state = state_at(self.place)["state"]
+        return {**known, "position": state["pos"], "words": state["key"].tolist()}
 
 
 class Generator:
@@ -69,7 +111,7 @@ class Generator:
         # Draws by `numpy` pass this class by. So, once it was handed out, the place in the stream
         # where the last counted draw ended is kept, to tell whether others came in between.
         self._numpy_in_use = False
-        self._counted_to: Any = None
+        self._counted_to: bytes | None = None
         self.manual_seed(seed)
 
     def __repr__(self) -> str:
@@ -116,12 +158,14 @@ class Generator:
         >>> bool((generator.raw32(3) == second).all())
         True
         """
-        known = {"algorithm": "MT19937", "initial_seed": self._initial_seed}
+        return self.bookmark().state()
+
+    def bookmark(self) -> Bookmark:
+        """Where the stream is now; `Bookmark.state` makes the dictionary of it, at leisure."""
         draws = self._counted_draws()
-        if draws is not None:
-            return {**known, "draws": draws}
-        state = self._bits.state["state"]
-        return {**known, "position": int(state["pos"]), "words": state["key"].tolist()}
+        return Bookmark(
+            self._initial_seed, draws, b"" if draws is not None else place_of(self._bits)
+        )
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from a state that `get_state` returned.
@@ -148,15 +192,13 @@ class Generator:
         """Note how many outputs were drawn since the seed (None: unknown) up to this place."""
         self._draws = draws
         if self._numpy_in_use:
-            self._counted_to = self._bits.state["state"]
+            self._counted_to = place_of(self._bits)
 
     def _counted_draws(self) -> int | None:
         """The outputs drawn since the seed; None if some were not counted."""
         if self._draws is None or self._counted_to is None:
             return self._draws
-        here, there = self._bits.state["state"], self._counted_to
-        counted = here["pos"] == there["pos"] and np.array_equal(here["key"], there["key"])
-        return self._draws if counted else None
+        return self._draws if place_of(self._bits) == self._counted_to else None
 
     def raw32(self, count: int) -> NDArray[np.uint32]:
         """The next `count` outputs of the stream, 32 random bits each."""
@@ -307,11 +349,11 @@ def _checked_state(state: dict[str, Any]) -> tuple[int, int | None, dict[str, An
         return seed, draws, {}
     words = np.asarray(state["words"])
     position = operator.index(state["position"])
-    exact = words.shape == (_STATE_WORDS,) and words.dtype.kind in "iu"
+    exact = words.shape == (STATE_WORDS,) and words.dtype.kind in "iu"
     if not exact or words.min() < 0 or words.max() >= 2**32:
-        raise ValueError(f"a state has {_STATE_WORDS} words of 32 bits, but got {words!r}")
-    if not 0 <= position <= _STATE_WORDS:
-        raise ValueError(f"position must be in [0, {_STATE_WORDS}], but got {position}")
+        raise ValueError(f"a state has {STATE_WORDS} words of 32 bits, but got {words!r}")
+    if not 0 <= position <= STATE_WORDS:
+        raise ValueError(f"position must be in [0, {STATE_WORDS}], but got {position}")
     return seed, None, {"key": words.astype(np.uint32), "pos": position}
 
 

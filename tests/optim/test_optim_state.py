@@ -10,7 +10,7 @@ from tests.device_helpers import host
 from tests.optim.trajectories import gradients, make_groups, start_values
 from tinytrain.backend import xp_of
 from tinytrain.optim import SGD, Adagrad, Adam, AdamW, Lion, Optimizer, RMSprop
-from tinytrain.train.checkpoint import pack, unpack
+from tinytrain.train.nested_state import pack, unpack
 
 pytestmark = pytest.mark.usefixtures("device")
 

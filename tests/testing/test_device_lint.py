@@ -26,6 +26,10 @@ HOST_FILES = {
     "models/gpt.py": "samples tokens on the host",
     "testing/": "compares and reports on the host",
     "train/checkpoint.py": "writes and reads files",
+    "train/checkpoint_manifest.py": "writes and reads files",
+    "train/random_state.py": "looks at random generators, which are on the host",
+    "train/split_batch.py": "counts the sequences of batches in host memory",
+    "train/verify.py": "compares gradients and outputs on the host",
 }
 DEVICE_FILES = sorted(
     path.relative_to(PACKAGE).as_posix()

@@ -242,3 +242,37 @@ def test_a_number_of_items_may_come_from_numpy():
     _, items = accumulate_gradients(model, loss_function, [np.ones((3, 2), dtype=np.float32)])
     assert items == 3
     assert type(items) is int
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 5])
+def test_ranks_with_unequal_items_equal_a_single_process(device, ranks):
+    """Each rank adds up its own sums; sums and items are added over ranks, and divided once."""
+    model, whole = reference("float64", device)
+    total, items = 0.0, 0
+    for rank in range(ranks):
+        model.zero_grad()
+        mine = [collate_packed([row]) for row in ROWS[rank::ranks]]
+        _, own_items = accumulate_gradients(model, language_model_loss, mine)
+        total, items = total + gradient_of(model), items + own_items
+    assert relative_difference(total / items, whole) < 1e-12
+
+
+@pytest.mark.parametrize("size", [2, 4, 5])
+def test_a_shorter_last_window_is_the_gradient_of_its_own_rows(device, size):
+    """Where r < k micro-batches are left: divided by their own items, not by those of k."""
+    from tinytrain.train.windows import WindowStream
+
+    model, _ = reference("float64", device)
+    windows = iter(WindowStream(ROWS, size))
+    for start in range(0, len(ROWS), size):
+        window = next(windows)
+        expected = gradient_over(model, [collate_packed(ROWS[start : start + size])])
+        assert relative_difference(gradient_over(model, window), expected) < 1e-12
+
+
+def test_after_each_micro_batch_with_items_its_number_is_told():
+    told = []
+    model = make_gpt()
+    micro_batches = [ROWS[0], unsupervised_row(), ROWS[1]]
+    accumulate_gradients(model, language_model_loss, micro_batches, told.append)
+    assert told == [ROWS[0].num_supervised, ROWS[1].num_supervised]

@@ -50,7 +50,7 @@ def test_ranks_of_data_parallel_training():
     ("total", "message"),
     [
         (250, "no whole accumulation_steps gives a total of 250 .*: 7 gives 224, 8 gives 256"),
-        (16, r"total of 16 \(the other parts multiply to 32\): 1 gives 32$"),
+        (16, r"total of 16 \(the other parts multiply to 32\): 1 gives 32; change a part"),
     ],
 )
 def test_what_cannot_be_reached_is_answered_with_what_can(total, message):
@@ -87,7 +87,40 @@ def test_parts_are_positive_whole_numbers(value):
         BatchPlan(micro_batch=value)
 
 
-@pytest.mark.parametrize("parts", [{}, {"micro_batch": 1, "accumulation_steps": 2}])
-def test_exactly_one_part_is_solved_for(parts):
-    with pytest.raises(ValueError, match="leave exactly one part as None"):
-        BatchPlan.solve(total=8, **parts)
+@pytest.mark.parametrize(
+    ("parts", "named"),
+    [
+        ({"total": 8}, "micro_batch, accumulation_steps"),
+        ({"total": 8, "micro_batch": 1, "accumulation_steps": 2}, "none"),
+        ({"micro_batch": 1}, "accumulation_steps, total"),
+    ],
+)
+def test_exactly_one_quantity_is_solved_for(parts, named):
+    with pytest.raises(ValueError, match=f"leave exactly one quantity as None .*not {named}$"):
+        BatchPlan.solve(**parts)
+
+
+@given(positive, positive, positive, positive)
+def test_the_total_may_be_the_unknown(micro, length, steps, world):
+    parts = {"seq_len": length, "accumulation_steps": steps, "world_size": world}
+    plan = BatchPlan.solve(micro_batch=micro, **parts)
+    assert plan == BatchPlan(micro, length, steps, world)
+
+
+@given(st.integers(1, 10_000), positive, positive)
+def test_rounding_takes_the_totals_next_to_the_one_asked_for(total, micro, length):
+    product = micro * length
+    reachable = range(product, total + 2 * product, product)
+    expected = {
+        "down": max((value for value in reachable if value <= total), default=product),
+        "up": min(value for value in reachable if value >= total),
+        "nearest": min(reachable, key=lambda value: (abs(value - total), value)),
+    }
+    for rounding, wanted in expected.items():
+        plan = BatchPlan.solve(total=total, micro_batch=micro, seq_len=length, rounding=rounding)
+        assert plan.total == wanted
+
+
+def test_an_unknown_rounding():
+    with pytest.raises(ValueError, match="one of refuse, down, up, nearest, not 'off'"):
+        BatchPlan.solve(total=8, micro_batch=3, rounding="off")

@@ -7,7 +7,7 @@ import tinytrain as tt
 from tests.device_helpers import host
 from tests.train.test_resume import everything, make_classifier, make_language_model
 from tinytrain import backend
-from tinytrain.train.run_state import generators_of
+from tinytrain.train.random_state import generators_of
 
 PAIRS = [("cpu", "mock"), ("mock", "cpu")]
 if backend.cuda_problem() is None:

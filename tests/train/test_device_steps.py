@@ -62,6 +62,7 @@ def ledgers_of(name, log_every=1000):
         loader,
         max_steps=STEPS,
         accumulation_steps=ACCUMULATION,
+        batch_norm="pooled",
         schedule=tt.optim.WarmupCosine(optimizer, 2, STEPS),
         clip_grad_norm=1.0,
         log_every=log_every,

@@ -13,7 +13,8 @@ from tests.train.tiny_language import CAPACITY, LENGTHS, make_gpt, sequences
 from tinytrain.data import DataLoader, PackedDataset, TensorDataset, collate_packed, plan_packing
 from tinytrain.models import MLP, classification_loss, language_model_loss
 from tinytrain.train import CheckpointError, load_checkpoint, read_log
-from tinytrain.train.checkpoint import list_checkpoints
+from tinytrain.train.checkpoint_folder import list_checkpoints
+from tinytrain.train.micro_batches import MicroBatches
 
 on_every_device = pytest.mark.usefixtures("device")
 
@@ -40,6 +41,7 @@ def make_classifier(out, generator=7, last_window="step", accumulation_steps=2, 
         last_window=last_window,
         schedule=tt.optim.WarmupCosine(optimizer, 2, STEPS),
         clip_grad_norm=1.0,
+        batch_norm="pooled",
         validation_loader=DataLoader(data, 5, shuffle=True),
         out=out,
         progress=False,
@@ -302,8 +304,9 @@ def others():
     def another_optimizer(out):
         trainer = make_classifier(out)
         parameters = list(trainer.model.parameters())
-        trainer.optimizer = trainer.schedule = None  # frees the parameters
+        trainer.optimizer = trainer.schedule = trainer.micro_batches = None  # frees the parameters
         trainer.optimizer = tt.optim.SGD(parameters, momentum=0.9)
+        trainer.micro_batches = MicroBatches(trainer.model, trainer.optimizer, None)
         trainer.schedule = tt.optim.WarmupCosine(trainer.optimizer, 2, STEPS)
         return trainer
 
@@ -360,7 +363,7 @@ def test_a_checkpoint_that_does_not_fit_changes_nothing(tmp_path, make, message)
     assert other.last_checkpoint is None
 
 
-@pytest.mark.parametrize("part", ["model", "meter", "windows", "step", "generators"])
+@pytest.mark.parametrize("part", ["model", "meter", "windows", "step", "random"])
 def test_a_checkpoint_without_a_part_is_named(tmp_path, part):
     from tinytrain.train import save_checkpoint
 
@@ -377,5 +380,5 @@ def test_the_configuration_is_in_the_checkpoint(tmp_path):
     path = make_classifier(tmp_path, max_steps=1, config=config).fit().checkpoint
     assert load_checkpoint(path)[1]["config"] == config
     with np.load(path, allow_pickle=False) as file:
-        state = json.loads(file["state.json"].tobytes())
+        state = json.loads(file["manifest.json"])
     assert state["state"]["config"]["lr"] == 0.1 + 0.2

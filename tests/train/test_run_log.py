@@ -1,36 +1,37 @@
-"""The log: one record per line, none lost to a crash, none written twice."""
+"""The log: one record per line, none lost to a crash, none written twice; what a run shows."""
 
 import json
 import math
+import sys
+from types import SimpleNamespace
 
 import pytest
 
 import tinytrain as tt
 from tests.device_helpers import host
-from tinytrain.train import read_log
-from tinytrain.train.log import Meter, RunLog
+from tests.train.regression import make_data, make_model, make_trainer
+from tinytrain.train import JsonLinesLog, ProgressBar, read_log
+from tinytrain.train.meter import Meter
 
 
 def write(path, *records, text=""):
     path.write_text("".join(json.dumps(record) + "\n" for record in records) + text)
 
 
-def start(path, step, total_steps=10):
-    log = RunLog(path, total_steps, progress=False)
-    log.start_at(step)
-    log.close()
+def start(path, step, owes_evaluation=False):
+    """What is left of a log when a run goes on from a step."""
+    trainer = SimpleNamespace(step=step, owes_evaluation=lambda: owes_evaluation)
+    JsonLinesLog(path).on_run_start(trainer)
     return read_log(path)
 
 
 def test_floats_survive(tmp_path):
-    path = tmp_path / "log.jsonl"
-    log = RunLog(path, 3, progress=False)
-    log.record(step=1, loss=0.1 + 0.2, lr=1e-300)
-    log.record(step=2, loss=1 / 3)
-    log.close()
-    assert read_log(path) == [
+    log = JsonLinesLog(tmp_path / "log.jsonl")
+    log.on_record(None, {"step": 1, "loss": 0.1 + 0.2, "lr": 1e-300})
+    log.on_record(None, {"step": 2, "loss": 1 / 3, "bad": math.nan, "worse": -math.inf})
+    assert read_log(log.path) == [
         {"step": 1, "loss": 0.1 + 0.2, "lr": 1e-300},
-        {"step": 2, "loss": 1 / 3},
+        {"step": 2, "loss": 1 / 3, "bad": "nan", "worse": "-inf"},
     ]
 
 
@@ -42,33 +43,52 @@ def test_a_line_that_a_crash_cut_off_is_left_out(tmp_path):
     assert path.read_text() == '{"step": 1}\n{"step": 2}\n'
 
 
-def test_a_resumed_run_keeps_what_it_will_not_write_again(tmp_path):
+RECORDS = [
+    {"step": 0, "skipped": "a window"},
+    {"step": 4, "loss": 1.0},
+    {"step": 4, "validation_loss": 2.0},
+    {"step": 4, "skipped": "a window"},
+    {"step": 6, "loss": 0.5},
+    {"step": 6, "validation_loss": 1.5},
+]
+
+
+@pytest.mark.parametrize(
+    ("step", "owes", "kept"),
+    [(0, False, 0), (3, False, 1), (4, False, 3), (5, True, 4), (6, False, 6), (6, True, 5)],
+)
+def test_a_resumed_run_keeps_what_it_will_not_write_again(tmp_path, step, owes, kept):
     path = tmp_path / "log.jsonl"
-    records = [
-        {"step": 0, "skipped": "a window"},
-        {"step": 4, "loss": 1.0},
-        {"step": 4, "validation_loss": 2.0},
-        {"step": 4, "skipped": "a window"},
-        {"step": 6, "loss": 0.5},
-        {"step": 6, "validation_loss": 1.5},
-    ]
-    for step, total, kept in ((0, 9, 0), (3, 9, 1), (4, 9, 3), (5, 9, 4), (6, 9, 6), (6, 6, 5)):
-        write(path, *records)
-        assert start(path, step, total) == records[:kept]
-    write(path, *records)
+    write(path, *RECORDS)
+    assert start(path, step, owes) == RECORDS[:kept]
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_without_a_terminal_every_record_is_a_line(capsys):
-    log = RunLog(None, 3)
-    log.record(step=1, loss=0.123456789, name="run")
-    log.close()
-    assert capsys.readouterr().out == "step 1  loss 0.1235  name run\n"
-    quiet = RunLog(None, 3, progress=False)
-    quiet.record(step=1, loss=0.5)
-    quiet.close()
+    settings = {"max_steps": 2, "log_every": 2, "lr": 0.0}
+    make_trainer(make_model(), make_data(), progress=True, **settings).fit()
+    line = capsys.readouterr().out
+    assert line.startswith("step 2  epoch 0  loss ")
+    assert line.count("\n") == 1
+    make_trainer(make_model(), make_data(), **settings).fit()
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
+
+
+def test_a_terminal_shows_a_bar_that_begins_at_the_resumed_step(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    bar = ProgressBar()
+    bar.on_run_start(SimpleNamespace(step=3, max_steps=5))
+    bar.on_step_end(None, {})
+    bar.on_record(None, {"step": 4, "loss": 0.25, "epoch": 1, "items_per_second": 7})
+    bar.on_record(None, {"step": 4, "validation_loss": 0.5, "evaluation_seconds": 1.0})
+    bar.on_run_end(None)
+    bar.on_run_end(None)  # a second end is none
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    for part in ("4/5", "loss=0.25", "items_per_second=7", "validation_loss=0.5"):
+        assert part in captured.err
+    assert "epoch" not in captured.err
 
 
 @pytest.mark.usefixtures("device")

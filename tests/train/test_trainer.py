@@ -251,7 +251,10 @@ def test_a_gpu_is_asked_for_the_norm_where_the_host_waits_anyway(
         warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, about the bad values
         with pytest.raises(FloatingPointError, match=expected):
             trainer.fit()
-    assert not list(tmp_path.glob("*.npz"))
+    # On the CPU the moment before is saved, on a GPU a checkpoint might be spoiled.
+    assert [path.name for path in tmp_path.glob("*.npz")] == (
+        ["before-step-00000001.npz"] if device == "cpu" else []
+    )
 
 
 def test_one_bad_step_between_two_records_is_not_lost(device):

@@ -1,5 +1,6 @@
 """Batch normalisation, with running statistics that may be pooled over several passes."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from tinytrain.backend import Array
@@ -49,6 +50,11 @@ class PooledMoments:
         self.count = total
 
     @property
+    def variance(self) -> Array:
+        """The summed squares (C,) divided by the count."""
+        return self.squares / self.count
+
+    @property
     def unbiased_variance(self) -> Array:
         """The summed squares (C,) divided by count - 1."""
         return self.squares / (self.count - 1)
@@ -60,7 +66,8 @@ class BatchNormBase(Module):
     Running statistics move with every forward pass in training, or, between `start_pooling` and
     `finish_pooling`, once with the statistics of all passes in between: a trainer that splits a
     batch into micro-batches gets the statistics of the whole batch. The normalisation itself is
-    always that of the micro-batch at hand.
+    that of the micro-batch at hand, unless `window_normalizer` does it: see
+    `tinytrain.train.exact_batch_norm`.
     """
 
     axes: ClassVar[dict[int, str]] = {}
@@ -85,6 +92,7 @@ class BatchNormBase(Module):
         self.weight = Parameter(ones(num_features)) if affine else None
         self.bias = Parameter(zeros(num_features)) if affine and bias else None
         self.pooled: PooledMoments | None = None
+        self.window_normalizer: Callable[[BatchNormBase, Tensor], Tensor] | None = None
         if track_running_stats:
             self.register_buffer("running_mean", zeros(num_features))
             self.register_buffer("running_var", ones(num_features))
@@ -104,6 +112,8 @@ class BatchNormBase(Module):
         if self.track_running_stats and not self.training:
             statistics = (self.running_mean.data, self.running_var.data)
             return apply(BatchNorm(self.eps, statistics), input, self.weight, self.bias)
+        if self.window_normalizer is not None:
+            return self.window_normalizer(self, input)
         operation = BatchNorm(self.eps)
         output = apply(operation, input, self.weight, self.bias)
         if self.track_running_stats:

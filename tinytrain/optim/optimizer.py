@@ -5,8 +5,9 @@ from copy import deepcopy
 from typing import Any, ClassVar
 
 from tinytrain import backend
-from tinytrain.autograd import current_watcher, enable_grad
+from tinytrain.autograd import enable_grad, watchers
 from tinytrain.backend import Array
+from tinytrain.memory.ledger import tell_ledgers
 from tinytrain.optim.flat import FlatBuffer
 from tinytrain.optim.settings import SCHEDULE_SETTINGS, check_from_zero, check_numbers, number_of
 from tinytrain.optim.state import (
@@ -195,9 +196,10 @@ class Optimizer:
         for flat_groups in self._flat_groups:
             for group in flat_groups:
                 group.flat.restore_views()
-                group.flat.begin_change()
+        self.allocate_state()
         for settings, flat_groups in zip(self.param_groups, self._flat_groups, strict=True):
             for group in flat_groups:
+                group.flat.begin_change()
                 # Parameters that have had equally many updates share the bias correction.
                 for stretch, first in list(group.flat.stretches(labels=group.steps)):
                     names = self.needed_state(settings)
@@ -211,7 +213,7 @@ class Optimizer:
                     )
                 for position in range(len(group.steps)):
                     group.steps[position] += group.flat.has_gradient(position)
-        if (watcher := current_watcher()) is not None:
+        for watcher in watchers():
             watcher.after_update(type(self).__name__, self._updated())
         return loss
 
@@ -222,6 +224,21 @@ class Optimizer:
             for group, position in self._located()
             if group.flat.has_gradient(position)
         ]
+
+    def allocate_state(self) -> None:
+        """Make the state arrays that the next step needs, where there are none yet.
+
+        `step` does so before it updates anything: where memory runs out, nothing is half done.
+
+        Raises
+        ------
+        MemoryError
+            There is no memory for them.
+        """
+        for settings, flat_groups in zip(self.param_groups, self._flat_groups, strict=True):
+            for group in flat_groups:
+                for name in self.needed_state(settings):
+                    tell_ledgers(group.state_array(name))
 
     def needed_state(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         """Return which of `state_names` an update with these settings uses: all, by default."""

@@ -23,7 +23,10 @@ LossFunction: TypeAlias = Callable[[Any, Any], tuple[Tensor, int]]
 
 
 def accumulate_gradients(
-    model: Module, loss_function: LossFunction, micro_batches: Iterable[Any]
+    model: Module,
+    loss_function: LossFunction,
+    micro_batches: Iterable[Any],
+    after_micro_batch: Callable[[int], None] | None = None,
 ) -> tuple[Tensor | None, int]:
     """Add the gradients of the summed losses of all micro-batches to the parameters' `grad`.
 
@@ -37,6 +40,8 @@ def accumulate_gradients(
         ``(model, batch) -> (sum of losses, number of items)``.
     micro_batches : iterable
         Each is brought to the device. One without items contributes nothing.
+    after_micro_batch : callable, optional
+        Called with the number of items each time that a micro-batch's gradients were added.
 
     Returns
     -------
@@ -64,13 +69,19 @@ def accumulate_gradients(
     >>> divide_gradients(model.parameters(), items)
     """
     with pooled_statistics(model):
-        return sum_gradients(model, loss_function, micro_batches)
+        return sum_gradients(model, loss_function, micro_batches, after_micro_batch)
 
 
 def sum_gradients(
-    model: Module, loss_function: LossFunction, micro_batches: Iterable[Any]
+    model: Module,
+    loss_function: LossFunction,
+    micro_batches: Iterable[Any],
+    after_micro_batch: Callable[[int], None] | None = None,
 ) -> tuple[Tensor | None, int]:
-    """Do what `accumulate_gradients` does, but for the pooling of batch statistics."""
+    """Do what `accumulate_gradients` does, but for the pooling of batch statistics.
+
+    `after_micro_batch` is called with the number of items each time that gradients were added.
+    """
     total: Tensor | None = None
     total_items = 0
     for batch in micro_batches:
@@ -81,6 +92,8 @@ def sum_gradients(
         detached = loss_sum.detach()
         total = detached if total is None else total + detached
         total_items += items
+        if after_micro_batch is not None:
+            after_micro_batch(items)
     return total, total_items
 
 

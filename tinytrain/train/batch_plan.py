@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass, fields
 
+ROUNDINGS = ("refuse", "down", "up", "nearest")
+
 
 @dataclass(frozen=True)
 class BatchPlan:
@@ -61,54 +63,64 @@ class BatchPlan:
     def solve(
         cls,
         *,
-        total: int,
+        total: int | None = None,
         micro_batch: int | None = None,
         seq_len: int | None = 1,
         accumulation_steps: int | None = None,
         world_size: int | None = 1,
+        rounding: str = "refuse",
     ) -> "BatchPlan":
-        """Find the one part that is None, so that the product is exactly `total`.
+        """Find the one quantity that is None: `total`, or the part that makes the product `total`.
+
+        Parameters
+        ----------
+        total, micro_batch, seq_len, accumulation_steps, world_size : int, optional
+        rounding : {"refuse", "down", "up", "nearest"}
+            What to do where no whole number gives exactly `total`: raise, or take the next one
+            below (at least 1), above, or the nearer of the two (of two equally near the lower).
 
         Raises
         ------
         ValueError
-            Not exactly one part is None, or no whole number does it; the message gives the totals
-            next to the one asked for that can be reached.
+            Not exactly one quantity is None, or no whole number does it; the message gives the
+            totals next to the one asked for that can be reached.
 
         Examples
         --------
         >>> BatchPlan.solve(total=32_768, micro_batch=16, seq_len=256).accumulation_steps
         8
+        >>> BatchPlan.solve(micro_batch=16, seq_len=256, accumulation_steps=8).total
+        32768
         >>> BatchPlan.solve(total=250, micro_batch=32)
         Traceback (most recent call last):
             ...
         ValueError: no whole accumulation_steps gives a total of 250 (the other parts multiply
-        to 32): 7 gives 224, 8 gives 256
+        to 32): 7 gives 224, 8 gives 256; change a part, or choose a rounding
+        >>> BatchPlan.solve(total=250, micro_batch=32, rounding="nearest").total
+        256
         """
-        check_positive("total", total)
+        if rounding not in ROUNDINGS:
+            raise ValueError(f"rounding must be one of {', '.join(ROUNDINGS)}, not {rounding!r}")
         parts = {
             "micro_batch": micro_batch,
             "seq_len": seq_len,
             "accumulation_steps": accumulation_steps,
             "world_size": world_size,
         }
-        unknown = [name for name, value in parts.items() if value is None]
+        known = {name: value for name, value in parts.items() if value is not None}
+        unknown = [name for name in parts if name not in known] + ["total"] * (total is None)
         if len(unknown) != 1:
             raise ValueError(
-                f"leave exactly one part as None to solve for, not {unknown or 'none'}"
+                "leave exactly one quantity as None to solve for, not "
+                f"{', '.join(unknown) or 'none'}"
             )
-        known = {name: value for name, value in parts.items() if value is not None}
         for name, value in known.items():
             check_positive(name, value)
+        if total is None:
+            return cls(**known)
+        check_positive("total", total)
         product = math.prod(known.values())
-        solved, rest = divmod(total, product)
-        if rest:
-            below = f"{solved} gives {solved * product:,}, " if solved else ""
-            raise ValueError(
-                f"no whole {unknown[0]} gives a total of {total:,} (the other parts multiply to "
-                f"{product:,}): {below}{solved + 1} gives {(solved + 1) * product:,}"
-            )
-        return cls(**{**known, unknown[0]: solved})
+        return cls(**{**known, unknown[0]: _quotient(total, product, unknown[0], rounding)})
 
     def __str__(self) -> str:
         processes = "process" if self.world_size == 1 else "processes"
@@ -122,6 +134,22 @@ class BatchPlan:
         ]
         table = [f"  {name:<17}{value:>10,} {unit}".rstrip() for name, value, unit in lines]
         return "\n".join(["batch plan", *table])
+
+
+def _quotient(total: int, product: int, name: str, rounding: str) -> int:
+    """Return the whole number which times the product of the known parts is the total."""
+    below, rest = divmod(total, product)
+    if not rest:
+        return below
+    if rounding == "refuse":
+        lower = f"{below} gives {below * product:,}, " if below else ""
+        raise ValueError(
+            f"no whole {name} gives a total of {total:,} (the other parts multiply to "
+            f"{product:,}): {lower}{below + 1} gives {(below + 1) * product:,}; change a part, or "
+            "choose a rounding"
+        )
+    nearer_above = rounding == "nearest" and 2 * rest > product
+    return max(below + (rounding == "up" or nearer_above), 1)
 
 
 def check_positive(name: str, value: object) -> None:

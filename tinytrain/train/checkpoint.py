@@ -1,26 +1,44 @@
-"""Checkpoints: one ``.npz`` file of arrays and one JSON text, written so that none is ever half.
+"""Checkpoint files: arrays and a JSON manifest in one ``.npz``, never half written or half trusted.
 
-The file is written under a temporary name, forced to the disk and renamed: a reader finds the old
-checkpoint or the new one, whatever happens in between. Nothing in it is pickled.
+A file is written under a temporary name, forced to the disk and renamed: a reader finds the old
+checkpoint or the new one, whatever happens in between. Nothing in it is pickled. It is read in the
+order of its claims: first the directory, whose every byte is checked, then the manifest, then what
+the manifest says of each array, held against the size of the array's member; and only then memory
+is taken for it. Every member has a SHA-256 digest: those of the arrays are in the manifest, that of
+the manifest is the archive's comment, so that this one comment stands for the whole content.
 """
 
-import io
-import json
+import contextlib
+import hashlib
 import os
-import re
-import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-FORMAT = 1
-_STATE_MEMBER = "state.json"
-_TEMPORARY = ".part"
-_NAME = re.compile(r"step-(\d+)\.npz")
+from tinytrain.train.checkpoint_layout import (
+    LayoutError,
+    Member,
+    array_header,
+    directory,
+    local_header,
+    read_directory,
+)
+from tinytrain.train.checkpoint_manifest import (
+    FORMAT,
+    LARGEST_MANIFEST,
+    check_entries,
+    is_storable,
+    make_manifest,
+    parse_manifest,
+)
+
+TEMPORARY = ".part"
+_MANIFEST = "manifest.json"
+_DIGEST_LENGTH = 64
 
 
 class CheckpointError(Exception):
@@ -37,7 +55,7 @@ def save_checkpoint(
     path : Path
         An existing file is replaced; on any failure it stays as it was.
     arrays : mapping of str to array
-        In host memory.
+        Of numbers or truth values, in host memory.
     state : mapping
         What JSON can hold, exactly: floats survive bit for bit.
 
@@ -46,7 +64,8 @@ def save_checkpoint(
     OSError
         The file cannot be written, for example because the disk is full.
     ValueError, TypeError
-        The state is nothing that JSON can hold, or an array holds Python objects.
+        The state is nothing that JSON can hold, or too much of it; or an array holds something
+        else than numbers.
 
     References
     ----------
@@ -62,29 +81,60 @@ def save_checkpoint(
     >>> arrays["weight"], state
     (array([0., 1.]), {'step': 1})
     """
-    if _STATE_MEMBER in arrays:
-        raise ValueError(f"an array cannot be called {_STATE_MEMBER!r}")
-    text = json.dumps({"format": FORMAT, "state": dict(state)}, allow_nan=False)
-    members = {**arrays, _STATE_MEMBER: np.frombuffer(text.encode(), dtype=np.uint8)}
-    temporary = path.with_name(path.name + _TEMPORARY)
+    plain = {name: _plain(name, array) for name, array in arrays.items()}
+    contents = {name: _described(array) for name, array in plain.items()}
+    manifest = make_manifest({name: entry for name, (_, entry) in contents.items()}, state)
+    temporary = path.with_name(path.name + TEMPORARY)
     try:
         with open(temporary, "wb") as file:
-            _write_members(file, members)
+            members = [_write_member(file, _MANIFEST, 0, zlib.crc32(manifest), manifest)]
+            for name, (checksum, entry) in contents.items():
+                header = array_header(entry["dtype"], entry["shape"])
+                parts = (header, _bytes_of(plain[name]))
+                end = members[-1].end
+                members.append(_write_member(file, f"{name}.npy", end, checksum, *parts))
+            file.write(directory(members, hashlib.sha256(manifest).hexdigest().encode()))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the first error is the one to be told
+            temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
 
 
-def _write_members(file: IO[bytes], members: Mapping[str, NDArray[Any]]) -> None:
-    """Write an ``.npz`` as `numpy.savez` does, but no pickled objects, and under any names."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in members.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                npy.write_array(member, np.asarray(array), allow_pickle=False)
+def _plain(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in C order, the lowest byte of each number first."""
+    array = np.asarray(array)
+    if not is_storable(array.dtype):
+        raise ValueError(
+            f"the array {name!r} has dtype {array.dtype}; a checkpoint holds arrays of truth "
+            "values and of numbers of at most 64 bits (complex: 128)"
+        )
+    return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
+
+
+def _bytes_of(array: NDArray[Any]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
+
+
+def _described(array: NDArray[Any]) -> tuple[int, dict[str, Any]]:
+    """Return the checksum of an array as a ``.npy`` file, and the manifest's words on it."""
+    data, header = _bytes_of(array), array_header(array.dtype.str, array.shape)
+    digest = hashlib.sha256(header)
+    digest.update(data)
+    entry = {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digest.hexdigest()}
+    return zlib.crc32(data, zlib.crc32(header)), entry
+
+
+def _write_member(
+    file: IO[bytes], name: str, offset: int, checksum: int, *parts: bytes | memoryview
+) -> Member:
+    member = Member(name, checksum, sum(len(part) for part in parts), offset)
+    for part in (local_header(member), *parts):
+        file.write(part)
+    return member
 
 
 def _sync_folder(folder: Path) -> None:
@@ -99,153 +149,110 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+# ---------------------------------------------------------------- reading
+
+
 def load_checkpoint(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Read the arrays and the state that `save_checkpoint` wrote.
+
+    The memory taken is that of the arrays, which is less than the file's size, and for the state
+    and the directory, whose sizes are limited, some hundred MB at the very most.
 
     Raises
     ------
     FileNotFoundError
         There is no such file.
     CheckpointError
-        The file is damaged, truncated or something else.
+        The file is damaged, truncated, of another version, or something else altogether.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = _read_members(archive)
-        content = json.loads(members.pop(_STATE_MEMBER).tobytes().decode())
-        version, state = content["format"], content["state"]
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # a damaged file can raise almost anything
-        raise CheckpointError(f"{path} is no readable checkpoint: {error!r}") from error
-    if version != FORMAT:
-        raise CheckpointError(f"{path} has format {version}, this version reads {FORMAT}")
-    return members, state
+    with _refusing(path), open(path, "rb") as file:
+        manifest, members = _read_manifest(file)
+        arrays: dict[str, NDArray[Any]] = {}
+        for (name, entry), member in zip(manifest["arrays"].items(), members, strict=True):
+            arrays[name] = _read_array(file, name, entry, member)
+        state = manifest["state"]
+    return arrays, state
 
 
-def _read_members(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
-    """Read every array. Each member is read to its end: only then is its checksum compared."""
-    members: dict[str, NDArray[Any]] = {}
-    for information in archive.infolist():
-        name = information.filename.removesuffix(".npy")
-        if name in members:
-            raise ValueError(f"it has two members called {name!r}")
-        if information.compress_type != zipfile.ZIP_STORED:
-            raise ValueError(f"its member {name!r} is compressed")
-        stream = io.BytesIO(archive.read(information))
-        members[name] = npy.read_array(stream, allow_pickle=False)
-        if stream.read(1):
-            raise ValueError(f"its member {name!r} is longer than its array")
-    return members
-
-
-def checkpoint_path(folder: Path, step: int) -> Path:
-    """Return the name of the checkpoint after a number of steps.
-
-    Examples
-    --------
-    >>> checkpoint_path(Path("runs"), 200).name
-    'step-00000200.npz'
-    """
-    return folder / f"step-{step:08d}.npz"
-
-
-def list_checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoints of a folder, the newest first; unfinished files do not count."""
-    if not folder.is_dir():
-        return []
-    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
-    return sorted(found, key=step_of, reverse=True)
-
-
-def step_of(path: Path) -> int:
-    """Return the step in a checkpoint's name, -1 if it has another name.
-
-    Examples
-    --------
-    >>> step_of(Path("runs/step-00000200.npz"))
-    200
-    """
-    match = _NAME.fullmatch(path.name)
-    return int(match[1]) if match else -1
-
-
-def newest_readable(
-    folder: Path,
-) -> tuple[Path, dict[str, NDArray[Any]], dict[str, Any]] | None:
-    """Read the newest checkpoint of a folder that can be read; name those that cannot.
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read what a checkpoint says of itself, without its arrays.
 
     Returns
     -------
-    tuple of Path, arrays and state, or None
-        None where there is no readable checkpoint.
+    dict
+        The ``format``, the ``versions`` of the programs that wrote it, the ``arrays`` by name, each
+        with ``dtype``, ``shape`` and ``sha256``, and the ``state``.
+
+    Raises
+    ------
+    FileNotFoundError, CheckpointError
+        As for `load_checkpoint`.
     """
-    for path in list_checkpoints(folder):
-        try:
-            return path, *load_checkpoint(path)
-        except CheckpointError as error:
-            print(f"skipped: {error}")
-    return None
+    with _refusing(path), open(path, "rb") as file:
+        return _read_manifest(file)[0]
 
 
-def set_aside_later(folder: Path, step: int) -> list[Path]:
-    """Rename the checkpoints after a step, and return their new names.
-
-    A run that goes on from an earlier checkpoint leaves its former future behind: it must not count
-    as the newest any more. The files are kept, with ``.superseded`` at the end of their names.
-    """
-    later = [path for path in list_checkpoints(folder) if step_of(path) > step]
-    return [path.replace(path.with_name(f"{path.name}.superseded")) for path in later]
-
-
-def remove_old_checkpoints(folder: Path, keep: int) -> None:
-    """Delete all but the newest checkpoints, and what interrupted writers left behind.
-
-    Call it after a checkpoint was written, so that there are never fewer than `keep`.
-    """
-    for path in list_checkpoints(folder)[keep:]:
-        path.unlink()
-    for path in folder.glob(f"step-*.npz{_TEMPORARY}"):
-        path.unlink()
+@contextlib.contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Name the file in whatever is found to be wrong with it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        reason = str(error) if isinstance(error, LayoutError) else repr(error)
+        raise CheckpointError(f"{path} is no readable checkpoint: {reason}") from error
 
 
-def pack(state: Any, prefix: str, arrays: dict[str, NDArray[Any]]) -> Any:
-    """Replace the arrays in a nested state by their names, and put them into `arrays`.
-
-    `unpack` is the inverse. Dictionary keys that are whole numbers survive the way through JSON.
-
-    Examples
-    --------
-    >>> arrays = {}
-    >>> packed = pack({"step": 3, "momentum": np.zeros(2)}, "optimizer", arrays)
-    >>> packed, list(arrays)
-    ({'step': 3, 'momentum': {'__array__': 'optimizer/momentum'}}, ['optimizer/momentum'])
-    >>> unpack(packed, arrays)
-    {'step': 3, 'momentum': array([0., 0.])}
-    """
-    if isinstance(state, np.ndarray):
-        if prefix in arrays:
-            raise ValueError(f"two arrays of the state have the name {prefix!r}")
-        arrays[prefix] = state
-        return {"__array__": prefix}
-    if isinstance(state, Mapping):
-        if any(isinstance(key, int) for key in state):
-            items = [[key, pack(value, f"{prefix}/{key}", arrays)] for key, value in state.items()]
-            return {"__items__": items}
-        return {key: pack(value, f"{prefix}/{key}", arrays) for key, value in state.items()}
-    if isinstance(state, list | tuple):
-        return [pack(value, f"{prefix}/{i}", arrays) for i, value in enumerate(state)]
-    return state
+def _read_manifest(file: IO[bytes]) -> tuple[dict[str, Any], list[Member]]:
+    """Return the manifest, and the members that its arrays are in."""
+    length = os.fstat(file.fileno()).st_size
+    try:
+        members, comment = read_directory(file, length, _DIGEST_LENGTH)
+    except LayoutError as error:
+        file.seek(0)
+        if file.read(4) == b"PK\x03\x04":
+            raise LayoutError(
+                f"{error} (it begins like a zip archive: it may be cut off or changed, come from "
+                f"another program, or from a version of tinytrain before format {FORMAT})"
+            ) from error
+        raise
+    if not members or members[0].name != _MANIFEST:
+        raise LayoutError("it does not begin with a manifest")
+    if members[0].size > LARGEST_MANIFEST:
+        raise LayoutError(f"its manifest has {members[0].size} bytes, above {LARGEST_MANIFEST}")
+    text = bytearray(members[0].size)
+    _read_member(file, members[0], comment.decode("ascii", "replace"), text)
+    manifest = parse_manifest(bytes(text))
+    check_entries(manifest, members[1:])
+    return manifest, members[1:]
 
 
-def unpack(state: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
-    """Put the arrays back that `pack` took out of a nested state."""
-    if isinstance(state, Mapping):
-        if "__array__" in state:
-            return arrays[state["__array__"]]
-        if "__items__" in state:
-            return {key: unpack(value, arrays) for key, value in state["__items__"]}
-        return {key: unpack(value, arrays) for key, value in state.items()}
-    if isinstance(state, list):
-        return [unpack(value, arrays) for value in state]
-    return state
+def _read_array(file: IO[bytes], name: str, entry: Mapping[str, Any], member: Member) -> Any:
+    header = bytearray(array_header(entry["dtype"], entry["shape"]))
+    expected = bytes(header)
+    array = np.empty(tuple(entry["shape"]), dtype=entry["dtype"])
+    _read_member(file, member, entry["sha256"], header, _bytes_of(array))
+    if header != expected:
+        raise LayoutError(f"the header of the array {name!r} is not what its manifest says")
+    if array.dtype.kind == "b" and (array.view(np.uint8) > 1).any():
+        raise LayoutError(f"the array {name!r} has other truth values than 0 and 1")
+    return array
+
+
+def _read_member(
+    file: IO[bytes], member: Member, sha256: str, *parts: bytearray | memoryview
+) -> None:
+    """Read a member into memory that is as large as it is, and check its digests."""
+    file.seek(member.offset)
+    header = local_header(member)
+    if file.read(len(header)) != header:
+        raise LayoutError(f"the header of its member {member.name!r} does not fit its directory")
+    digest, checksum = hashlib.sha256(), 0
+    for part in parts:
+        if file.readinto(part) != len(part):  # type: ignore[attr-defined]
+            raise LayoutError(f"its member {member.name!r} is cut off")
+        digest.update(part)
+        checksum = zlib.crc32(part, checksum)
+    if digest.hexdigest() != sha256 or checksum != member.checksum:
+        raise LayoutError(f"the content of its member {member.name!r} does not fit its digests")

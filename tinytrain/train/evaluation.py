@@ -8,7 +8,7 @@ from tinytrain import autograd
 from tinytrain.creation import to_device
 from tinytrain.nn.module import Module
 from tinytrain.train.accumulation import LossFunction, checked_loss
-from tinytrain.train.run_state import generators_of
+from tinytrain.train.random_state import generators_of
 
 
 def evaluate(model: Module, loss_function: LossFunction, loader: Iterable[Any]) -> float:
@@ -39,7 +39,7 @@ def evaluate(model: Module, loss_function: LossFunction, loader: Iterable[Any]) 
     0.75
     """
     total, count = 0.0, 0
-    with autograd.no_grad(), _evaluation_mode(model):
+    with autograd.no_grad(), evaluation_mode(model):
         for batch in loader:
             loss_sum, items = checked_loss(loss_function(model, to_device(batch)))
             total += loss_sum.cpu().item() if items else 0.0
@@ -50,7 +50,7 @@ def evaluate(model: Module, loss_function: LossFunction, loader: Iterable[Any]) 
 
 
 @contextmanager
-def _evaluation_mode(model: Module) -> Iterator[None]:
+def evaluation_mode(model: Module) -> Iterator[None]:
     """Switch to evaluation in the block, and put layers and random generators back after it."""
     modes = [(layer, layer.training) for layer in model.modules()]
     generators = [(generator, generator.get_state()) for generator in generators_of(model)]

@@ -8,6 +8,20 @@ from tinytrain.tensor import Tensor
 ADVICE = "A lower learning rate, clip_grad_norm or a look at the batch may help"
 
 
+class NotFiniteError(FloatingPointError):
+    """A loss or a gradient is NaN or infinite.
+
+    Attributes
+    ----------
+    unchanged : bool
+        Whether parameters and running statistics still are those before the step.
+    """
+
+    def __init__(self, message: str, unchanged: bool) -> None:
+        super().__init__(message)
+        self.unchanged = unchanged
+
+
 class FiniteWatch:
     """Looks at the loss and the gradient's norm of every step for NaN and infinity.
 
@@ -23,7 +37,8 @@ class FiniteWatch:
     >>> watch.look(tt.tensor(math.inf), tt.tensor(2.0), step=2, may_wait=False)
     Traceback (most recent call last):
         ...
-    FloatingPointError: step 2: the gradient's norm is inf and the summed loss 2.0; no update ...
+    tinytrain.train.finite.NotFiniteError: step 2: the gradient's norm is inf and the summed loss
+    2.0; no update was made. ...
     """
 
     def __init__(self) -> None:
@@ -43,18 +58,19 @@ class FiniteWatch:
 
         Raises
         ------
-        FloatingPointError
+        NotFiniteError
             The norm or the loss of this step, or of one that was not looked at, is not finite.
         """
         if norm.device != "cpu" and not may_wait:
             self._remember(norm, loss_sum, step)
             return
-        self._look_back(step)
+        self.look_back(step)
         found, loss = norm.cpu().item(), loss_sum.cpu().item()
         if not (math.isfinite(found) and math.isfinite(loss)):
-            raise FloatingPointError(
+            raise NotFiniteError(
                 f"step {step}: the gradient's norm is {found} and the summed loss {loss}; "
-                f"no update was made. {ADVICE}"
+                f"no update was made. {ADVICE}",
+                unchanged=True,
             )
 
     def _remember(self, norm: Tensor, loss_sum: Tensor, step: int) -> None:
@@ -65,12 +81,19 @@ class FiniteWatch:
         else:
             self._worst = maximum(self._worst, worst)
 
-    def _look_back(self, step: int) -> None:
-        """Read what was remembered of the steps before this one."""
+    def look_back(self, step: int) -> None:
+        """Read what was remembered of the steps before a step, which waits for the GPU.
+
+        Raises
+        ------
+        NotFiniteError
+            Something in them was not finite.
+        """
         worst, self._worst = self._worst, None
         if worst is not None and not math.isfinite(worst.cpu().item()):
-            raise FloatingPointError(
+            raise NotFiniteError(
                 f"the gradient's norm or the loss was not finite in one of the steps {self._since} "
                 f"to {step - 1}, which a GPU tells only when it is waited for; the parameters may "
-                f"be spoiled since then: go on from the last checkpoint. {ADVICE}"
+                f"be spoiled since then: go on from the last checkpoint. {ADVICE}",
+                unchanged=False,
             )

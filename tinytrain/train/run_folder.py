@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tinytrain.train.checkpoint import list_checkpoints
+from tinytrain.train.checkpoint_folder import list_checkpoints
 
 
 def choose_folder(base: str | Path, resume: str | None = None) -> Path:

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tinytrain import backend
-from tinytrain.generator import Generator, default_generator
 from tinytrain.nn.module import Module
 from tinytrain.optim.lr_scheduler import LRScheduler
 from tinytrain.optim.optimizer import Optimizer
 from tinytrain.tensor import Tensor
-from tinytrain.train.checkpoint import CheckpointError, pack, unpack
-from tinytrain.train.log import Meter
+from tinytrain.train.callback_list import CallbackList
+from tinytrain.train.checkpoint import CheckpointError
+from tinytrain.train.meter import Meter
+from tinytrain.train.micro_batches import MicroBatches
+from tinytrain.train.nested_state import pack, unpack
+from tinytrain.train.random_state import capture_random, generators_of, restore_random
 from tinytrain.train.windows import WindowStream
 
 
@@ -24,6 +27,9 @@ class Run(Protocol):
     schedule: LRScheduler | None
     windows: WindowStream
     meter: Meter
+    micro_batches: MicroBatches
+    callbacks: CallbackList
+    last_evaluation: tuple[int, float] | None
     step: int
     max_steps: int
     config: dict[str, Any]
@@ -32,13 +38,14 @@ class Run(Protocol):
 def capture(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return copies of a run's arrays, in host memory, and of the rest of its state.
 
-    Parameters, buffers, optimizer, schedule, what the next log record covers, every random
-    generator, the position in the data, the number of steps, and the configuration.
+    Parameters, buffers, optimizer, schedule, what the next log record covers, callbacks, every
+    random generator (see `random_state`), the position in the data, the number of steps, and the
+    configuration.
     """
     arrays: dict[str, Any] = {}
+    parts = {**capture_parts(run), "windows": run.windows.state_dict()}
     state = {
-        **{name: pack(part, name, arrays) for name, part in _on_host(capture_parts(run)).items()},
-        "windows": run.windows.state_dict(),
+        **{name: pack(part, name, arrays) for name, part in _on_host(parts).items()},
         "step": run.step,
         "architecture": repr(run.model),
         "config": run.config,
@@ -53,7 +60,10 @@ def capture_parts(run: Run) -> dict[str, Any]:
         "optimizer": run.optimizer.state_dict(),
         "schedule": None if run.schedule is None else run.schedule.state_dict(),
         "meter": run.meter.state_dict(),
-        "generators": [generator.get_state() for generator in generators_of(run.model)],
+        "micro_batches": run.micro_batches.state_dict(),
+        "callbacks": run.callbacks.state_dict(),
+        "last_evaluation": run.last_evaluation,
+        "random": capture_random(generators_of(run.model)),
     }
 
 
@@ -61,16 +71,16 @@ def restore_parts(run: Run, parts: Mapping[str, Any]) -> None:
     """Put back what `capture_parts` returned; an error may leave some of it in place."""
     run.model.load_state_dict(parts["model"])
     run.optimizer.load_state_dict(parts["optimizer"])
-    generators = generators_of(run.model)
-    if len(generators) != len(parts["generators"]):
-        raise ValueError(f"it has {len(parts['generators'])} generators, not {len(generators)}")
     if (run.schedule is None) != (parts["schedule"] is None):
         raise ValueError("only one of the checkpoint and this run has a schedule")
     if run.schedule is not None:
         run.schedule.load_state_dict(parts["schedule"])
     run.meter.load_state_dict(parts["meter"])
-    for generator, saved in zip(generators, parts["generators"], strict=True):
-        generator.set_state(saved)
+    run.micro_batches.load_state_dict(parts["micro_batches"])
+    run.callbacks.load_state_dict(parts["callbacks"])
+    evaluated = parts["last_evaluation"]
+    run.last_evaluation = None if evaluated is None else (int(evaluated[0]), float(evaluated[1]))
+    restore_random(generators_of(run.model), parts["random"])
 
 
 def restore(run: Run, path: Path, arrays: Mapping[str, Any], state: Mapping[str, Any]) -> None:
@@ -96,13 +106,30 @@ def restore(run: Run, path: Path, arrays: Mapping[str, Any], state: Mapping[str,
         restore_parts(run, unpack({name: state[name] for name in before}, arrays))
         step = int(state["step"])
         _check_architecture(repr(run.model), state["architecture"])
-        run.windows.load_state_dict(state["windows"])  # last: it cannot be undone
-    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        windows = unpack(state["windows"], arrays)
+        run.windows.load_state_dict(windows)  # last: it cannot be undone
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        AttributeError,
+        OverflowError,
+    ) as error:
         restore_parts(run, before)
         raise CheckpointError(f"{path} does not fit this run: {error}") from error
     run.step = step
+    _tell_callbacks(run.callbacks.state_dict(), state["callbacks"])
     _tell_differences(run.config, state.get("config", {}))
     _tell_of_short_schedule(run)
+
+
+def _tell_callbacks(here: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+    """Say which callbacks' states are lost, and which callbacks begin anew."""
+    if lost := sorted(there.keys() - here.keys()):
+        print(f"this run lacks callbacks that the checkpoint has a state of: {', '.join(lost)}")
+    if new := sorted(here.keys() - there.keys()):
+        print(f"callbacks that the checkpoint has no state of begin anew: {', '.join(new)}")
 
 
 def _tell_of_short_schedule(run: Run) -> None:
@@ -136,16 +163,6 @@ def _tell_differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> None
             f"settings that differ from the checkpoint's: {', '.join(changed)}. The optimizer and "
             "the schedule go on with those of the checkpoint."
         )
-
-
-def generators_of(model: Module) -> list[Generator]:
-    """Return the default generator, and those that layers such as dropout have of their own."""
-    found = [default_generator()]
-    for layer in model.modules():
-        for value in vars(layer).values():
-            if isinstance(value, Generator) and all(value is not known for known in found):
-                found.append(value)
-    return found
 
 
 def _on_host(state: Any) -> Any:

@@ -3,8 +3,9 @@
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,47 +15,30 @@ from tinytrain.optim.clip import clip_grad_norm_, gradient_norm
 from tinytrain.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tinytrain.optim.optimizer import Optimizer
 from tinytrain.tensor import Tensor
-from tinytrain.train import checkpoint, run_state
-from tinytrain.train.accumulation import (
-    LossFunction,
-    divide_gradients,
-    pooled_statistics,
-    sum_gradients,
-)
-from tinytrain.train.batch_plan import check_positive
+from tinytrain.train import trainer_checks
+from tinytrain.train.accumulation import LossFunction, divide_gradients, pooled_statistics
+from tinytrain.train.batch_schedule import AccumulationSchedule
+from tinytrain.train.callback import Callback
+from tinytrain.train.callback_list import CallbackList
+from tinytrain.train.callbacks.progress_bar import ProgressBar
+from tinytrain.train.checkpoint_folder import CheckpointFolder
+from tinytrain.train.diagnosis import report_failed_step
 from tinytrain.train.evaluation import evaluate
-from tinytrain.train.finite import FiniteWatch
-from tinytrain.train.log import Meter, RunLog
+from tinytrain.train.exact_batch_norm import choose_summing
+from tinytrain.train.finite import FiniteWatch, NotFiniteError
+from tinytrain.train.log import JsonLinesLog
+from tinytrain.train.meter import Meter
+from tinytrain.train.micro_batches import MicroBatches
+from tinytrain.train.moment import Moment
+from tinytrain.train.resumable import Resumable
 from tinytrain.train.step_costs import StepCosts
+from tinytrain.train.stop_signals import StopRequested, StopSignals
+from tinytrain.train.training_result import TrainingResult
+from tinytrain.train.verify import AccumulationReport, verify_accumulation
 from tinytrain.train.windows import WindowStream
 
 
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a run ended with.
-
-    Attributes
-    ----------
-    step : int
-        Optimizer steps made, earlier parts of a resumed run included.
-    epoch : int
-        Epochs finished.
-    training_loss : float
-        The loss per item over the steps that the last log record covers; NaN if there were none.
-    validation_loss : float or None
-        The loss per item over the validation data, at the end.
-    checkpoint : Path or None
-        The last checkpoint written.
-    """
-
-    step: int
-    epoch: int
-    training_loss: float
-    validation_loss: float | None
-    checkpoint: Path | None
-
-
-class Trainer:
+class Trainer(Resumable):
     """Trains a model, exactly: any split into micro-batches gives the gradient of the whole batch.
 
     One optimizer step: add up the gradients of the micro-batches' summed losses; divide once by the
@@ -72,7 +56,7 @@ class Trainer:
     max_steps, epochs : int, optional
         How long to train: give one of them. So many epochs count as the steps that they have if
         every window has supervised items.
-    accumulation_steps : int
+    accumulation_steps : int or AccumulationSchedule
         Micro-batches per optimizer step.
     last_window : {"step", "carry", "drop"}
         What to do with the last, shorter window of an epoch; see `windows.WindowStream`.
@@ -81,17 +65,23 @@ class Trainer:
         evaluation but that at the end.
     clip_grad_norm : float, optional
         The largest norm that the gradient of the mean loss may have.
+    batch_norm : {"pooled", "exact"}, optional
+        What batch normalisation goes by under accumulation; see `exact_batch_norm`.
+    micro_batch_size : int or "auto", optional
+        Rows at most; longer batches are cut. ``"auto"`` cuts until they fit into memory.
+    callbacks : sequence of Callback
+        Told of what happens, in this order; see `callback`.
     validation_loader : iterable, optional
     eval_every : int, optional
         Evaluate after so many steps, and always at the end.
     log_every : int
         Steps between log records. A record's loss is the item mean over the steps it covers.
     out : path, optional
-        The folder for ``log.jsonl`` and checkpoints.
+        The folder for ``log.jsonl`` and checkpoints. With it, Ctrl-C and SIGTERM save first.
     save_every : int, optional
         Steps between checkpoints; the last step is always saved where `out` is given.
     keep_checkpoints : int
-        How many to keep.
+        How many good ones to keep at the least.
     config : mapping, optional
         Saved in checkpoints, for the record.
     item_name : str
@@ -135,10 +125,13 @@ class Trainer:
         *,
         max_steps: int | None = None,
         epochs: int | None = None,
-        accumulation_steps: int = 1,
+        accumulation_steps: int | AccumulationSchedule = 1,
         last_window: str = "step",
         schedule: LRScheduler | None = None,
         clip_grad_norm: float | None = None,
+        batch_norm: str | None = None,
+        micro_batch_size: int | str | None = None,
+        callbacks: Sequence[Callback] = (),
         validation_loader: Iterable[Any] | None = None,
         eval_every: int | None = None,
         log_every: int = 10,
@@ -151,55 +144,42 @@ class Trainer:
     ) -> None:
         self.model, self.optimizer, self.loss_function = model, optimizer, loss_function
         self.windows = WindowStream(train_loader, accumulation_steps, last_window)
-        self.max_steps = self._total_steps(max_steps, epochs)
-        _check_trained(model, optimizer)
+        self.max_steps = trainer_checks.total_steps(self.windows, max_steps, epochs)
+        trainer_checks.check_trained(model, optimizer)
         self.schedule, self.clip_grad_norm = schedule, clip_grad_norm
         self.validation_loader = validation_loader
         self.eval_every, self.log_every, self.save_every = eval_every, log_every, save_every
-        for name in ("eval_every", "log_every", "save_every"):
-            if getattr(self, name) is not None:
-                check_positive(name, getattr(self, name))
-        check_positive("keep_checkpoints", keep_checkpoints)
-        if clip_grad_norm is not None and not clip_grad_norm > 0:
-            raise ValueError(f"clip_grad_norm must be above 0, got {clip_grad_norm}")
-        if schedule is not None and schedule.optimizer is not optimizer:
-            raise ValueError("the schedule was made for another optimizer than the one given")
-        if isinstance(schedule, ReduceLROnPlateau) and eval_every is None:
-            raise ValueError(
-                "ReduceLROnPlateau looks at the validation loss: give validation_loader, eval_every"
-            )
-        _check_validation(validation_loader, eval_every)
+        trainer_checks.check_numbers(
+            clip_grad_norm,
+            eval_every=eval_every,
+            log_every=log_every,
+            save_every=save_every,
+            keep_checkpoints=keep_checkpoints,
+        )
+        trainer_checks.check_schedule(schedule, optimizer, eval_every)
+        trainer_checks.check_validation(validation_loader, eval_every)
         if save_every is not None and out is None:
             raise ValueError("save_every needs a folder: give out=...")
         self.out = None if out is None else Path(out)
-        self.keep_checkpoints = keep_checkpoints
+        self.checkpoints = None if out is None else CheckpointFolder(Path(out), keep_checkpoints)
         # What cannot be saved is better refused now than then; a tuple is compared as it is saved.
         self.config = json.loads(json.dumps(dict(config or {}), allow_nan=False))
         if out is not None:
             self.windows.state_dict()
-        self.item_name, self.progress = item_name, progress
-        self.step = 0
+        self.micro_batches = MicroBatches(model, optimizer, micro_batch_size)
+        splits = self.windows.sizes.largest + (micro_batch_size is not None)
+        self._sum_gradients = choose_summing(model, batch_norm, splits)
+        self.item_name = item_name
+        self.progress = progress
+        log = [] if self.out is None else [JsonLinesLog(self.out / "log.jsonl")]
+        self.callbacks = CallbackList([*callbacks, *log, *[ProgressBar()] * progress])
         self.meter = Meter()
         self.finite = FiniteWatch()
         self.step_costs = StepCosts()
-        self.last_checkpoint: Path | None = None
+        self.signals = StopSignals()
+        self.stopped: str | None = None
 
-    def _total_steps(self, max_steps: int | None, epochs: int | None) -> int:
-        if (max_steps is None) == (epochs is None):
-            raise ValueError("give either max_steps or epochs")
-        if max_steps is not None:
-            check_positive("max_steps", max_steps)
-            return max_steps
-        check_positive("epochs", epochs)
-        total = self.windows.windows_in(epochs or 0)
-        if total < 1:
-            raise ValueError(
-                f"a run of {epochs} epochs would have no optimizer step: the loader gives "
-                f"{len(self.windows.loader)} micro-batches, a step takes {self.windows.size}"
-            )
-        return total
-
-    # ---------------------------------------------------------------- the loop
+    # ---------------------------------------------------------------- the run
 
     def fit(self) -> TrainingResult:
         """Train until the last step, and return what came out.
@@ -210,88 +190,110 @@ class Trainer:
             `out` holds checkpoints of another run, and `resume` was not called.
         FloatingPointError
             A loss or gradient is NaN or infinite; parameters and running statistics are those of
-            the step before. On a GPU it may be noticed later, at the next log record, evaluation
-            or checkpoint, and the message says so; no checkpoint is written then.
+            the step before, and with `out` are saved as ``before-step-N.npz``. The message names
+            the data and the layer. On a GPU it may be noticed later, at the next log record,
+            evaluation or checkpoint, and the message says so; no checkpoint is written then.
+        KeyboardInterrupt, SystemExit
+            There was a Ctrl-C, or a SIGTERM (status 143). With `out`, a checkpoint was saved.
         ValueError
             A whole epoch has no supervised items.
         """
         keep_freed_memory()
-        if self.out is not None:
-            self.out.mkdir(parents=True, exist_ok=True)
-            self._check_folder(self.out)
-            for path in checkpoint.set_aside_later(self.out, self.step):
-                print(f"set aside, for the run goes on from step {self.step}: {path}")
-        log_path = None if self.out is None else self.out / "log.jsonl"
-        log = RunLog(log_path, self.max_steps, self.progress)
-        log.start_at(self.step)
-        try:
-            training_loss = self._run(log)
-            validation_loss = self._validate(log)
-        finally:
-            log.close()
-        report = self.step_costs.report()
-        if self.progress and report is not None:
-            print(f"\n{report}\n")
-        if self.progress and self.out is not None:
-            print(f"results are in {self.out}: {log_path}, {self.last_checkpoint}")
+        self.stopped = None
+        training_loss = validation_loss = None
+        with ExitStack() as stack:
+            if self.checkpoints is not None:
+                for path in self.checkpoints.start(self.step, self.last_checkpoint):
+                    print(f"set aside, for the run goes on from step {self.step}: {path}")
+                stack.enter_context(self.signals.noticed())
+            stack.enter_context(self.callbacks.during_run(self))
+            try:
+                training_loss = self._train()
+                validation_loss = self._final_loss()
+            except StopRequested:
+                pass
+        if self.signals.received is not None:
+            print(f"stopped after step {self.step}; saved: {self.last_checkpoint}")
+            self.signals.leave()
+        assert training_loss is not None
+        self._say_results()
         return TrainingResult(
-            self.step, self.windows.epoch, training_loss, validation_loss, self.last_checkpoint
+            self.step,
+            self.windows.epoch,
+            training_loss,
+            validation_loss,
+            self.last_checkpoint,
+            self.stopped,
         )
 
-    def _check_folder(self, out: Path) -> None:
-        """Refuse to mix this run's checkpoints with those of another."""
-        found = checkpoint.list_checkpoints(out)
-        came_from = None if self.last_checkpoint is None else self.last_checkpoint.parent.resolve()
-        if found and came_from != out.resolve():
-            raise FileExistsError(
-                f"{out} holds checkpoints of another run (the newest is {found[0].name}): continue "
-                "it with resume('auto'), choose another folder, or delete them"
-            )
+    def stop(self, reason: str) -> None:
+        """End the run after the present step, as if it were the last; for callbacks."""
+        self.stopped = self.stopped or reason
 
-    def _run(self, log: RunLog) -> float:
+    def _say_results(self) -> None:
+        if not self.progress:
+            return
+        if self.stopped is not None:
+            print(f"stopped at step {self.step}: {self.stopped}")
+        if (report := self.step_costs.report()) is not None:
+            print(f"\n{report}\n")
+        if self.out is not None:
+            print(f"results are in {self.out}: {self.out / 'log.jsonl'}, {self.last_checkpoint}")
+
+    def _train(self) -> float:
         """Make the steps that are left; return the loss of the last record."""
         training_loss = math.nan
         epoch_of_last_step = self.windows.epoch
         self.model.train()
+        moment = Moment(self.model, self.windows, positions=self.checkpoints is not None)
+        if self.step < self.max_steps and self.owes_evaluation():  # a signal broke it off
+            self._evaluate_and_schedule()
         windows = iter(self.windows)
-        while self.step < self.max_steps:
+        while self.step < self.max_steps and self.stopped is None:
             started = time.perf_counter()
+            moment.keep()
             window = next(windows)
-            with self.step_costs.count():
+            with self.step_costs.count(), self._taken_back(moment, window):
                 loss_sum, items = self._step(window)
             if loss_sum is None:
-                log.record(step=self.step, skipped="a window without supervised items")
+                skipped = "a window without supervised items"
+                self.callbacks.on_record(self, {"step": self.step, "skipped": skipped})
                 if self.windows.epoch > epoch_of_last_step + 1:
                     raise ValueError("a whole epoch had no supervised items")
                 continue
             epoch_of_last_step = self.windows.epoch
             self.meter.add(loss_sum, items, time.perf_counter() - started)
-            log.advance()
+            figures = {"loss_sum": loss_sum, "grad_norm": self._grad_norm}
+            self.callbacks.on_step_end(self, {"step": self.step, "items": items, **figures})
             if self._is_due(self.log_every):
-                training_loss = self._log(log)
+                training_loss = self._log()
             if self.step < self.max_steps and self._is_due(self.eval_every):
-                loss = self._validate(log)
-                if isinstance(self.schedule, ReduceLROnPlateau):
-                    self.schedule.step(loss)
-            if self.out is not None and self._is_due(self.save_every or self.max_steps):
+                self._evaluate_and_schedule()
+            if self.stopped is not None and self.meter.items:
+                training_loss = self._log()
+            if self.checkpoints is not None and self._is_due(self.save_every or self.max_steps):
                 self.save()
         return training_loss
 
     def _is_due(self, every: int | None, step: int | None = None) -> bool:
         """Whether something done every so many steps, and at the last, is due now or at a step."""
+        if every is None:
+            return False
+        last = self.max_steps if self.stopped is None else self.step
         step = self.step if step is None else step
-        return every is not None and (step % every == 0 or step == self.max_steps)
+        return step % every == 0 or step == last
 
     def _is_read_after(self, step: int) -> bool:
         """Whether a log record, an evaluation or a checkpoint follows a step."""
         saves = self.save_every if self.out is not None else None
         return any(self._is_due(every, step) for every in (self.log_every, self.eval_every, saves))
 
+    # ---------------------------------------------------------------- a step
+
     def _step(self, window: list[Any]) -> tuple[Tensor | None, int]:
         """Make one optimizer step; without supervised items, none."""
-        self.optimizer.zero_grad()
         with pooled_statistics(self.model):  # a step that is refused leaves them alone as well
-            loss_sum, items = sum_gradients(self.model, self.loss_function, window)
+            loss_sum, items = self._window_gradients(window)
             if loss_sum is None:
                 return None, 0
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -307,18 +309,57 @@ class Trainer:
         if self.schedule is not None and not isinstance(self.schedule, ReduceLROnPlateau):
             self.schedule.step()
         self.step += 1
+        self.windows.made_step(items)
         return loss_sum, items
 
-    def _log(self, log: RunLog) -> float:
+    def _window_gradients(self, window: list[Any]) -> tuple[Tensor | None, int]:
+        """Sum up the gradients of a window, and tell the callbacks of each micro-batch."""
+        self.optimizer.zero_grad()
+        after = partial(self.callbacks.on_micro_batch, self)
+
+        def sum_up(pieces: list[Any]) -> tuple[Tensor | None, int]:
+            self.callbacks.on_window_start(self)
+            return self._sum_gradients(self.model, self._stoppable_loss, pieces, after)
+
+        return self.micro_batches.run(sum_up, window)
+
+    def _stoppable_loss(self, model: Any, batch: Any) -> tuple[Tensor, int]:
+        self.signals.check()  # between micro-batches all can be taken back
+        return self.loss_function(model, batch)
+
+    @contextmanager
+    def _taken_back(self, moment: Moment, window: list[Any]) -> Iterator[None]:
+        """Go back to the moment before a step that cannot be finished, and save that."""
+        try:
+            yield
+        except StopRequested:
+            moment.go_back()
+            self.save()
+            raise
+        except NotFiniteError as error:
+            if not error.unchanged:
+                raise
+            sum_up = partial(self._sum_gradients, self.model, self.loss_function)
+            repeat = partial(self.micro_batches.run, sum_up, window)
+            report = report_failed_step(self, moment, window, repeat)
+            raise NotFiniteError(f"{error}\n{report}", unchanged=True) from error
+
+    # ---------------------------------------------------------------- records
+
+    def _log(self) -> float:
+        """Write a record of training, and return its loss."""
+        self.finite.look_back(self.step + 1)
         loss, per_second = self.meter.read()
-        log.record(
-            step=self.step,
-            epoch=self.windows.epoch,
-            loss=loss,
-            lr=self._learning_rate,
-            grad_norm=self._grad_norm.cpu().item(),
-            **{f"{self.item_name}_per_second": round(per_second)},
-        )
+        record: dict[str, Any] = {
+            "step": self.step,
+            "epoch": self.windows.epoch,
+            "loss": loss,
+            "lr": self._learning_rate,
+            "grad_norm": self._grad_norm.cpu().item(),
+            f"{self.item_name}_per_second": round(per_second),
+        }
+        self.callbacks.on_log(self, record)
+        self.callbacks.on_record(self, record)
         return loss
 
     # ---------------------------------------------------------------- evaluation
@@ -327,97 +368,51 @@ class Trainer:
         """Return the item mean of the loss over a loader; see `evaluation.evaluate`."""
         return evaluate(self.model, self.loss_function, loader)
 
-    def _validate(self, log: RunLog) -> float | None:
-        """Evaluate on the validation data, if there are any, and log it."""
+    def owes_evaluation(self) -> bool:
+        """Whether an evaluation is due at the present step that was not made yet."""
+        due = self.step > 0 and (self.step == self.max_steps or self._is_due(self.eval_every))
+        made = self.last_evaluation is not None and self.last_evaluation[0] == self.step
+        return self.validation_loader is not None and due and not made
+
+    def _evaluate_and_schedule(self) -> None:
+        """Evaluate, and move a schedule that goes by the loss; at a signal save and break off."""
+        try:
+            loss = self._validation_loss()
+        except StopRequested:
+            self.save()
+            raise
+        if isinstance(self.schedule, ReduceLROnPlateau):
+            self.schedule.step(loss)
+        self.callbacks.on_evaluation(self, loss)
+
+    def _final_loss(self) -> float | None:
+        """Return the loss over the validation data, if there are any, after the last step."""
         if self.validation_loader is None:
             return None
+        if self.last_evaluation is None or self.last_evaluation[0] != self.step:
+            self.callbacks.on_evaluation(self, self._validation_loss())
+        assert self.last_evaluation is not None
+        return self.last_evaluation[1]
+
+    def _validation_loss(self) -> float:
+        """Evaluate on the validation data and log it."""
+        assert self.validation_loader is not None
         started = time.perf_counter()
-        loss = self.evaluate(self.validation_loader)
+        with self.callbacks.during_evaluation(self):
+            loss = evaluate(self.model, self._stoppable_loss, self.validation_loader)
         seconds = round(time.perf_counter() - started, 3)
-        log.record(step=self.step, validation_loss=loss, evaluation_seconds=seconds)
+        self.last_evaluation = (self.step, loss)
+        record = {"step": self.step, "validation_loss": loss, "evaluation_seconds": seconds}
+        self.callbacks.on_record(self, record)
         return loss
 
-    # ---------------------------------------------------------------- saving and resuming
+    def verify_accumulation(
+        self, batch: Any, micro_batches: Sequence[int] = (2, 4)
+    ) -> AccumulationReport:
+        """Prove that a batch gives the same gradient when split; see `verify.verify_accumulation`.
 
-    def save(self) -> Path:
-        """Write a checkpoint of everything that continuing bit for bit needs, and return its path.
-
-        Older checkpoints than the newest `keep_checkpoints` are deleted afterwards.
+        The run stays as it was.
         """
-        if self.out is None:
-            raise ValueError("saving needs a folder: give out=...")
-        self.out.mkdir(parents=True, exist_ok=True)
-        path = checkpoint.checkpoint_path(self.out, self.step)
-        checkpoint.save_checkpoint(path, *run_state.capture(self))
-        checkpoint.remove_old_checkpoints(self.out, self.keep_checkpoints)
-        self.last_checkpoint = path
-        return path
-
-    def resume(self, source: str | Path) -> Path | None:
-        """Continue where a checkpoint was written; call it before `fit`.
-
-        Parameters
-        ----------
-        source : path or "auto"
-            ``"auto"`` takes the newest readable checkpoint in `out`, and names those it cannot
-            read.
-
-        Returns
-        -------
-        Path or None
-            The checkpoint; None where ``"auto"`` found none and the run starts afresh.
-
-        Raises
-        ------
-        CheckpointError
-            The file is damaged, or is of another model or optimizer; nothing is changed then.
-        FileNotFoundError
-            There is no such file.
-        """
-        if source != "auto":
-            path = Path(source)
-            run_state.restore(self, path, *checkpoint.load_checkpoint(path))
-            self.last_checkpoint = path
-            return path
-        if self.out is None:
-            raise ValueError("resuming with 'auto' needs a folder: give out=...")
-        newest = checkpoint.newest_readable(self.out)
-        if newest is None:
-            return None
-        path, arrays, state = newest
-        run_state.restore(self, path, arrays, state)
-        self.last_checkpoint = path
-        return path
-
-
-def _check_trained(model: Module, optimizer: Optimizer) -> None:
-    """Raise where the model and the optimizer do not have the same parameters to train."""
-    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    forgotten = [
-        name for name, p in model.named_parameters() if p.requires_grad and id(p) not in held
-    ]
-    if forgotten:
-        named = ", ".join(forgotten[:5]) + (", ..." if len(forgotten) > 5 else "")
-        raise ValueError(
-            f"{len(forgotten)} parameters of the model are to be trained, but the optimizer does "
-            f"not hold them: {named}; make it from this model's parameters, or freeze them with "
-            "requires_grad_(False)"
+        return verify_accumulation(
+            self.model, self.loss_function, batch, micro_batches, self._sum_gradients
         )
-    strangers = len(held - {id(p) for p in model.parameters()})
-    if strangers:
-        raise ValueError(
-            f"the optimizer holds {strangers} parameters that are not the model's, and that a "
-            "checkpoint would lose: make them attributes of the model"
-        )
-
-
-def _check_validation(loader: Iterable[Any] | None, eval_every: int | None) -> None:
-    """Raise where the validation data could not be read again and again."""
-    if loader is None:
-        if eval_every is not None:
-            raise ValueError("eval_every needs data to evaluate on: give validation_loader=...")
-        return
-    if isinstance(loader, Iterator):
-        raise TypeError("the validation loader must be iterable more than once, not an iterator")
-    if isinstance(loader, Sized) and len(loader) == 0:
-        raise ValueError("the validation loader gives no batches")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tinytrain.train.batch_plan import check_positive
+from tinytrain.train.batch_schedule import AccumulationSchedule
 
 LAST_WINDOW_POLICIES = ("step", "carry", "drop")
 
@@ -16,8 +17,8 @@ class WindowStream:
     loader : iterable
         Iterated anew for each epoch. To continue in mid-epoch it needs ``state_dict`` and
         ``load_state_dict``, as `tinytrain.data.DataLoader` has.
-    size : int
-        Micro-batches per window, at least 1.
+    size : int or AccumulationSchedule
+        Micro-batches per window, at least 1; a schedule goes by what `made_step` is told.
     last_window : {"step", "carry", "drop"}
         What becomes of an epoch's last window when fewer micro-batches are left: it is a window of
         its own, smaller but weighed right; it is filled up from the next epoch; or it is left out.
@@ -28,6 +29,11 @@ class WindowStream:
         How many epochs have been finished: all their micro-batches were handed out.
     batches : int
         How many micro-batches of the present epoch have been handed out.
+    size : int
+        Micro-batches of the present window, unless it is an epoch's last.
+    last_indices : list
+        For each micro-batch of the window yielded last what the loader's `last_indices` said when
+        it was handed out: which items of the data set it holds; None where the loader has none.
 
     Raises
     ------
@@ -44,31 +50,48 @@ class WindowStream:
     (['a', 'b'], ['c'], ['a', 'b'])
     """
 
-    def __init__(self, loader: Any, size: int, last_window: str = "step") -> None:
-        check_positive("accumulation_steps", size)
+    def __init__(
+        self, loader: Any, size: int | AccumulationSchedule, last_window: str = "step"
+    ) -> None:
+        self.schedule = size if isinstance(size, AccumulationSchedule) else None
+        self.sizes = self.schedule or AccumulationSchedule({0: _checked_size(size)})
         if last_window not in LAST_WINDOW_POLICIES:
             raise ValueError(
                 f"last_window must be one of {', '.join(LAST_WINDOW_POLICIES)}, not {last_window!r}"
             )
         if isinstance(loader, Iterator):
             raise TypeError("the loader must be iterable again for every epoch, not an iterator")
-        self.loader, self.size, self.last_window = loader, size, last_window
+        self.loader, self.last_window = loader, last_window
         self.epoch = self.batches = self._restored_batches = 0
+        self.steps = self.items = 0
+        self.last_indices: list[Any] = []
+
+    @property
+    def size(self) -> int:
+        """How many micro-batches the window takes that is being filled."""
+        return self.sizes.accumulation_steps(self.steps, self.items)
+
+    def made_step(self, items: int) -> None:
+        """Count an optimizer step over so many items: a schedule's next window depends on it."""
+        self.steps, self.items = self.steps + 1, self.items + items
 
     def __iter__(self) -> Iterator[list[Any]]:
         self.batches, self._restored_batches = self._restored_batches, 0
         window: list[Any] = []
+        indices: list[Any] = []
         fruitless_epochs = 0
         while True:
             fruitful = False
             for batch in self.loader:
                 self._count_batch()
                 window.append(batch)
-                full = len(window) == self.size
+                indices.append(getattr(self.loader, "last_indices", None))
+                full = len(window) >= self.size
                 fruitful = fruitful or full or self.last_window != "drop"
                 if full:
+                    self.last_indices = indices
                     yield window
-                    window = []
+                    window, indices = [], []
             if self.batches:  # the loader's length was not known, or wrong
                 self.epoch, self.batches = self.epoch + 1, 0
             # One epoch may give nothing: a resumed one of which nothing was left.
@@ -79,9 +102,10 @@ class WindowStream:
                     f"(last_window={self.last_window!r}): the loader has too few, or none"
                 )
             if window and self.last_window == "step":
+                self.last_indices = indices
                 yield window
             if self.last_window != "carry":
-                window = []
+                window, indices = [], []
 
     def _count_batch(self) -> None:
         self.batches += 1
@@ -89,33 +113,63 @@ class WindowStream:
             self.epoch, self.batches = self.epoch + 1, 0
 
     def windows_in(self, epochs: int) -> int:
-        """Return how many windows so many epochs give."""
+        """Return how many windows so many epochs give, from the start on."""
         batches = len(self.loader)
+        if len(self.sizes.stages) > 1:
+            return self._scheduled_windows(epochs, batches)
         if self.last_window == "carry":
-            return epochs * batches // self.size
-        shorter = self.last_window == "step" and batches % self.size > 0
-        return epochs * (batches // self.size + shorter)
+            return epochs * batches // self.sizes.largest
+        shorter = self.last_window == "step" and batches % self.sizes.largest > 0
+        return epochs * (batches // self.sizes.largest + shorter)
+
+    def _scheduled_windows(self, epochs: int, batches: int) -> int:
+        """Count the windows of a schedule one by one."""
+        if self.sizes.by == "items":
+            raise TypeError(
+                "how many steps an epoch has is not known beforehand where the accumulation goes "
+                "by items: give max_steps"
+            )
+        windows = left = 0
+        for _ in range(epochs):
+            left = batches + (left if self.last_window == "carry" else 0)
+            while left >= (size := self.sizes.accumulation_steps(windows, 0)):
+                windows, left = windows + 1, left - size
+            windows += self.last_window == "step" and left > 0
+        return windows
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position after the window handed out last."""
         if not hasattr(self.loader, "state_dict"):
             raise TypeError(f"a {type(self.loader).__name__} has no state_dict to save")
         return {
-            "size": self.size,
+            "size": self._settings(),
             "last_window": self.last_window,
             "epoch": self.epoch,
             "batches": self.batches,
+            "steps": self.steps,
+            "items": self.items,
             "loader": self.loader.state_dict(),
         }
 
+    def _settings(self) -> Any:
+        return self.size if self.schedule is None else self.schedule.state_dict()
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a position; call it before iterating. An error changes nothing."""
-        saved, own = (state["size"], state["last_window"]), (self.size, self.last_window)
+        saved, own = (state["size"], state["last_window"]), (self._settings(), self.last_window)
         if saved != own:
             raise ValueError(
                 f"it was made with windows of {saved[0]} micro-batches (last_window={saved[1]!r}), "
                 f"this run has {own[0]} ({own[1]!r})"
             )
         epoch, batches = int(state["epoch"]), int(state["batches"])
+        steps, items = int(state["steps"]), int(state["items"])
         self.loader.load_state_dict(state["loader"])
         self.epoch, self.batches, self._restored_batches = epoch, batches, batches
+        self.steps, self.items = steps, items
+
+
+def _checked_size(size: Any) -> int:
+    check_positive("accumulation_steps", size)
+    checked: int = size
+    return checked

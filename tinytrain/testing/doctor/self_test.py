@@ -18,7 +18,7 @@ from tinytrain.tensor import Tensor
 from tinytrain.testing.doctor.machine import Finding
 from tinytrain.testing.gradcheck import gradcheck
 from tinytrain.train import Trainer
-from tinytrain.train.checkpoint import checkpoint_path
+from tinytrain.train.checkpoint_folder import checkpoint_path
 
 STEPS = 12
 TOLERANCE = 1e-5  # relative, between the float32 losses of two devices
