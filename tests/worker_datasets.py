@@ -55,6 +55,13 @@ class Numbers:
         return self.n
 
 
+class Verbose(Numbers):
+    """Complains at length."""
+
+    def __getitem__(self, index):
+        raise ValueError(f"{index} is no good: " + 10_000_000 * "a")
+
+
 class OwnError(ValueError):
     """An exception that a worker and the main process both know."""
 

@@ -174,10 +174,16 @@ def write_program(folder, body):
     return [sys.executable, str(path)]
 
 
+def listen_to_ctrl_c():
+    """A process that a shell started in the background ignores it, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def started(command, **options):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         command,
+        preexec_fn=listen_to_ctrl_c,
         env=environment,
         text=True,
         stdout=subprocess.PIPE,

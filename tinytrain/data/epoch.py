@@ -61,14 +61,16 @@ class Epoch:
     def hand_out(self, number: int) -> None:
         """Note that a batch is handed out (or left out, in an epoch without order)."""
         if self.in_order:
-            self.position = number + 1
-            # What was handed out beyond the position before a resume, and lies below it now.
-            self.ahead = {later for later in self.ahead if later > number} if self.ahead else set()
+            position = number + 1
+            # What was handed out beyond the position before a resume may lie below it now.
+            ahead = {later for later in self.ahead if later > number} if self.ahead else set()
         else:
-            self.ahead.add(number)
-        while self.position in self.ahead:
-            self.ahead.remove(self.position)
-            self.position += 1
+            position, ahead = self.position, self.ahead | {number}
+        while position in ahead:
+            ahead.remove(position)
+            position += 1
+        # At the end and together: a signal handler's exception comes between calls, not here.
+        self.position, self.ahead = position, ahead
 
     def tasks(self, indices: Iterator[Any]) -> Iterator[tuple[int, Any]]:
         """The batches that are due: pairs of number and indices, in the order of the sampler.

@@ -148,10 +148,13 @@ class LoaderIterator:
         except StopIteration:
             self._end(epoch)
             raise
-        epoch.hand_out(source.number)
         if self._excess is not None:
             self._excess.count()
-        return batch if self._stage is None else self._stage(batch)
+        if self._stage is not None:
+            batch = self._stage(batch)
+        # Last of all: an exception of a signal handler must not lose a batch that was counted.
+        epoch.hand_out(source.number)
+        return batch
 
     def __len__(self) -> int:
         """The number of batches of the whole epoch."""

@@ -26,7 +26,7 @@ from tinytrain.data.workers.interrupts import ignore_interrupts
 from tinytrain.data.workers.lifeline import die_with_parent, parent_is_gone
 from tinytrain.data.workers.luggage import Luggage
 from tinytrain.data.workers.messages import Answer, BeginEpoch, Ready, Task
-from tinytrain.data.workers.outbox import Assembly
+from tinytrain.data.workers.pieces import Assembly, pieces_of
 from tinytrain.data.workers.transport import pack
 from tinytrain.generator import manual_seed
 
@@ -72,18 +72,24 @@ def run_worker(start: Start) -> None:
     inbox = _Inbox(start.tasks)
     worker = _Worker(start)
     try:
-        start.results.send(Ready())
+        _send(start.results, Ready())
         worker.initialize()
         for message in inbox:
             if isinstance(message, BeginEpoch):
                 worker.begin(message)
             else:
-                start.results.send(worker.answer(message, is_stale=message.epoch < inbox.epoch))
+                answer = worker.answer(message, is_stale=message.epoch < inbox.epoch)
+                _send(start.results, answer)
     except (BrokenPipeError, ConnectionResetError):
         pass  # the main process has closed its ends: it wants no more batches
     finally:
         start.arena.close()
     _leave()
+
+
+def _send(connection: Connection, message: Ready | Answer) -> None:
+    for piece in pieces_of(message):
+        connection.send_bytes(piece)
 
 
 def _leave() -> None:

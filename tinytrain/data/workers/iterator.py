@@ -17,7 +17,7 @@ from tinytrain.data.fetch import merged_remainders
 from tinytrain.data.sample_random import fetching
 from tinytrain.data.workers.failure import Failure, raise_failure
 from tinytrain.data.workers.messages import Answer, Task
-from tinytrain.data.workers.outbox import pieces_of
+from tinytrain.data.workers.pieces import pieces_of
 from tinytrain.data.workers.pool import WorkerPool
 
 __all__ = ["WorkerIterator"]

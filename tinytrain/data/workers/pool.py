@@ -22,7 +22,7 @@ from tinytrain.data.workers.failure import failure_of
 from tinytrain.data.workers.interrupts import QuietName, hold_interrupts
 from tinytrain.data.workers.luggage import Luggage, packed_luggage
 from tinytrain.data.workers.messages import Answer, BeginEpoch, Ready, Task
-from tinytrain.data.workers.outbox import has_room, pieces_of
+from tinytrain.data.workers.pieces import has_room, pieces_of
 from tinytrain.data.workers.process import (
     ENDED_EARLY,
     Worker,
@@ -255,11 +255,13 @@ class WorkerPool:
             self._abandon(start_report(time.monotonic() - self._begin, self._workers))
 
     def _read(self, worker: Worker) -> bool:
-        """Take one message of a worker; False if there will be none any more."""
+        """Take one piece of a message of a worker; False if there will be none any more."""
         try:
-            message = worker.results.recv()
+            is_complete, message = worker.assembly.add(worker.results.recv_bytes())
         except (EOFError, OSError):
             return False
+        if not is_complete:
+            return True
         if isinstance(message, Ready):
             worker.ready_at = time.monotonic()
         else:

@@ -14,6 +14,7 @@ from typing import Any
 
 from tinytrain.data.workers.arena import Arena
 from tinytrain.data.workers.messages import Task
+from tinytrain.data.workers.pieces import Assembly
 
 __all__ = ["ENDED_EARLY", "Worker", "death_report", "start_report", "stop", "timeout_report"]
 
@@ -37,6 +38,7 @@ class Worker:
     arena: Arena
     ready_at: float | None = None  # in seconds of time.monotonic; None before
     in_flight: deque[Task] = field(default_factory=deque)
+    assembly: Assembly = field(default_factory=Assembly)  # of its answers
 
     @property
     def ready(self) -> bool:

@@ -16,6 +16,8 @@ __all__ = ["Packed", "dump", "pack", "unpack"]
 
 Reduction = Callable[[Any], Any]
 
+_SHORT = 2048  # bytes of a pickle that goes with the message through the pipe
+
 
 @dataclass(frozen=True)
 class Packed:
@@ -24,14 +26,15 @@ class Packed:
     Attributes
     ----------
     pickled
-        Everything but the bytes of the arrays.
+        Everything but the bytes of the arrays. None if that is much, as for a long list of
+        numbers: then it lies in the arena too, before the arrays.
     sizes
-        The number of bytes of each array.
+        The number of bytes of each thing in the arena.
     place
         Where they lie in the arena; None if there are none.
     """
 
-    pickled: bytes
+    pickled: bytes | None
     sizes: list[int]
     place: Any
 
@@ -91,8 +94,11 @@ def dump(value: Any, reduce: Reduction | None = None) -> tuple[bytes, list[memor
 def pack(batch: Any, arena: Arena, slot: int) -> Packed:
     """Pickle a batch, with the bytes of its arrays in a slot of the arena."""
     pickled, buffers = dump(batch, _thawed)
+    is_short = len(pickled) <= _SHORT
+    if not is_short:
+        buffers.insert(0, memoryview(pickled))
     place = arena.write(slot, buffers) if any(map(len, buffers)) else None
-    return Packed(pickled, [len(buffer) for buffer in buffers], place)
+    return Packed(pickled if is_short else None, [len(buffer) for buffer in buffers], place)
 
 
 def _thawed(value: Any) -> Any:
@@ -106,4 +112,5 @@ def unpack(packed: Packed, arena: Arena) -> Any:
     buffers = [np.empty(size, np.uint8) for size in packed.sizes]
     if packed.place is not None:
         arena.read(packed.place, [buffer.data for buffer in buffers])
-    return pickle.loads(packed.pickled, buffers=buffers)
+    pickled = buffers.pop(0).data if packed.pickled is None else packed.pickled
+    return pickle.loads(pickled, buffers=buffers)

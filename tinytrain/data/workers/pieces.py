@@ -1,8 +1,9 @@
-"""Messages to a worker, in pieces so small that sending one never waits.
+"""Messages to and from a worker, in pieces so small that the main process never waits for one.
 
 A pipe holds some 64 KiB. A list of 50,000 indices is longer, and a worker that is stopped, or
 busy in C code, takes nothing out. So a piece is sent when the pipe is seen to have room for it,
-and the sender can look at the clock in between.
+and the sender can look at the clock in between. In the other direction a worker could be stopped
+in the middle of a long message. A piece is short enough for the system to write it as a whole.
 """
 
 from __future__ import annotations
