@@ -1,6 +1,7 @@
 """The house: imports run downward only, one file knows the GPU library, and importing is light."""
 
 import ast
+import importlib
 import json
 import os
 import subprocess
@@ -276,3 +277,9 @@ def test_no_test_hides_another_of_its_name():
                 if isinstance(node, ast.FunctionDef) and node.name.startswith("test")
             ]
             assert len(set(tests)) == len(tests), path
+
+
+def test_the_map_in_the_readme_is_up_to_date(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / ".ci"))
+    readme_blocks = importlib.import_module("readme_blocks")
+    readme_blocks.check_map((ROOT / "README.md").read_text(encoding="utf-8"))

@@ -147,7 +147,7 @@ def test_a_thread_that_a_sample_has_left_does_not_hold_up_the_end():
 def test_a_worker_stopped_amid_a_long_answer_does_not_hold_up_the_timeout():
     """The complaint is 10 MB long, and passes through a pipe in small pieces."""
     iterator = begun(wd.Verbose(3), [(0, [0]), (1, [1]), (2, [2])], timeout=1)
-    with pytest.raises(ValueError, match="0 is no good: a+") as caught:
+    with pytest.raises(ValueError, match="0 is no good: a") as caught:
         next(iterator)
     assert len(str(caught.value)) > 10_000_000
     time.sleep(0.2)  # the worker is in the next one now, and the pipe is full

@@ -228,8 +228,9 @@ def test_a_change_of_what_is_needed_to_run_again_is_impossible_or_noticed():
     x = tt.tensor([1.0, 2.0], requires_grad=True)
     bias = tt.tensor([1.0, 2.0])  # saved by no node, and yet needed
     y = tt.checkpoint(lambda v: (v + bias).exp() * v, x).sum()
-    with pytest.raises(ValueError, match="read-only"):
-        bias.data += 1
+    if tt.get_device() == "cpu":  # a GPU's arrays cannot be read-only
+        with pytest.raises(ValueError, match="read-only"):
+            bias.data += 1
     tt.in_place.writable(bias.data)[:] += 1
     with pytest.raises(RuntimeError, match="changed in place"):
         y.backward()

@@ -13,6 +13,7 @@ HOST_FILES = {
     "backend.py": "the doors between host and device",
     "creation.py": "makes arrays from Python values on the host, then brings them over",
     "generator.py": "draws random numbers on the host",
+    "twister.py": "reads the state of the host's random stream",
     "anomaly.py": "looks at every value, on purpose",
     "allocator.py": "settings of the host's memory",
     "data/": "data sets and batches live in host memory",

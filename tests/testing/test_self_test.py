@@ -9,7 +9,7 @@ from tinytrain.ops import index, matmul
 from tinytrain.optim import AdamW
 from tinytrain.testing.doctor import self_test as module
 from tinytrain.testing.doctor.self_test import self_test
-from tinytrain.train import checkpoint
+from tinytrain.train import resumable
 
 DEVICES = ["cpu", "mock"]
 
@@ -88,7 +88,7 @@ def test_a_loss_that_does_not_fall_is_found(monkeypatch):
 
 
 def test_a_checkpoint_that_loses_a_bit_is_found(monkeypatch):
-    right = checkpoint.load_checkpoint
+    right = resumable.load_checkpoint
 
     def forgetful(path):
         arrays, state = right(path)
@@ -96,7 +96,7 @@ def test_a_checkpoint_that_loses_a_bit_is_found(monkeypatch):
         arrays[name] = np.nextafter(arrays[name], np.float32(2), dtype=np.float32)
         return arrays, state
 
-    monkeypatch.setattr(checkpoint, "load_checkpoint", forgetful)
+    monkeypatch.setattr(resumable, "load_checkpoint", forgetful)
     training, gradients, saving = self_test("cpu")
     assert training.ok
     assert gradients.ok

@@ -1,13 +1,13 @@
 """What a trainer refuses before the first step: settings that cannot be meant so."""
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tinytrain.nn.module import Module
 from tinytrain.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tinytrain.optim.optimizer import Optimizer
 from tinytrain.train.batch_plan import check_positive
-from tinytrain.train.windows import WindowStream
+from tinytrain.train.windows import WindowStream, length_of
 
 
 def total_steps(windows: WindowStream, max_steps: int | None, epochs: int | None) -> int:
@@ -83,5 +83,5 @@ def check_validation(loader: Iterable[Any] | None, eval_every: int | None) -> No
         return
     if isinstance(loader, Iterator):
         raise TypeError("the validation loader must be iterable more than once, not an iterator")
-    if isinstance(loader, Sized) and len(loader) == 0:
+    if length_of(loader) == 0:
         raise ValueError("the validation loader gives no batches")

@@ -109,12 +109,23 @@ class WindowStream:
 
     def _count_batch(self) -> None:
         self.batches += 1
-        if hasattr(self.loader, "__len__") and self.batches == len(self.loader):
+        if self.batches == length_of(self.loader):
             self.epoch, self.batches = self.epoch + 1, 0
 
     def windows_in(self, epochs: int) -> int:
-        """Return how many windows so many epochs give, from the start on."""
-        batches = len(self.loader)
+        """Return how many windows so many epochs give, from the start on.
+
+        Raises
+        ------
+        TypeError
+            That cannot be known beforehand.
+        """
+        batches = length_of(self.loader)
+        if batches is None:
+            raise TypeError(
+                "how many steps an epoch has is not known beforehand, since the loader has no "
+                "length: give max_steps"
+            )
         if len(self.sizes.stages) > 1:
             return self._scheduled_windows(epochs, batches)
         if self.last_window == "carry":
@@ -167,6 +178,14 @@ class WindowStream:
         self.loader.load_state_dict(state["loader"])
         self.epoch, self.batches, self._restored_batches = epoch, batches, batches
         self.steps, self.items = steps, items
+
+
+def length_of(loader: Any) -> int | None:
+    """Return how many batches an epoch has; None where nobody knows, as of a stream."""
+    try:
+        return len(loader)
+    except TypeError:
+        return None
 
 
 def _checked_size(size: Any) -> int:
