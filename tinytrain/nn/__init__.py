@@ -17,7 +17,7 @@ from tinytrain.nn.activation import (
 from tinytrain.nn.attention import CausalSelfAttention
 from tinytrain.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from tinytrain.nn.container import ModuleList, Sequential
-from tinytrain.nn.container_dict import ModuleDict
+from tinytrain.nn.container_dict import ModuleDict, ParameterDict
 from tinytrain.nn.conv import Conv1d, Conv2d
 from tinytrain.nn.dropout import Dropout, Dropout1d, Dropout2d
 from tinytrain.nn.flatten import Flatten, Unflatten
@@ -40,7 +40,7 @@ from tinytrain.nn.padding import (
     ZeroPad1d,
     ZeroPad2d,
 )
-from tinytrain.nn.parameter_container import ParameterDict, ParameterList
+from tinytrain.nn.parameter_list import ParameterList
 from tinytrain.nn.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
