@@ -29,6 +29,7 @@ def test_after_a_resumed_epoch_the_state_is_that_of_the_straight_run():
         assert resumed.state_dict() == straight.state_dict()
 
 
+@pytest.mark.slow
 def test_the_state_is_small_whatever_is_skipped_or_handed_out_ahead():
     loader = DataLoader(range(200_000), batch_size=2, generator=0)
     loader.skip(range(0, 100_000, 2))

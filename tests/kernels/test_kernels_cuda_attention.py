@@ -53,7 +53,15 @@ def assert_twins(dtype, batch, heads, queries, keys, mask=None, is_causal=False)
 
 @pytest.mark.parametrize("is_causal", [False, True])
 @pytest.mark.parametrize(
-    "sizes", [(1, 1, 1, 1), (1, 2, 3, 33), (2, 3, 7, 7), (1, 1, 5, 257), (0, 2, 3, 4)], ids=str
+    "sizes",
+    [
+        (1, 1, 1, 1),
+        (1, 2, 3, 33),
+        (2, 3, 7, 7),
+        pytest.param((1, 1, 5, 257), marks=pytest.mark.slow),
+        (0, 2, 3, 4),
+    ],
+    ids=str,
 )
 def test_sizes(compiled, dtype, sizes, is_causal):
     assert_twins(dtype, *sizes, is_causal=is_causal)
