@@ -13,7 +13,7 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from tinytrain.data import (
     plan_packing,
     repeat_mates,
 )
+from tinytrain.data.order_measures import lag_correlation
 
 Lengths = NDArray[np.int64]
 
@@ -88,11 +89,6 @@ def consume(batches: Iterable[Any]) -> None:
     """Draw all batches as a loader would."""
     for _ in batches:
         pass
-
-
-def lag_correlation(values: Sequence[float]) -> float:
-    """The correlation of each value with the one before it."""
-    return float(np.corrcoef(values[1:], values[:-1])[0, 1])
 
 
 def bucket_row(name: str, lengths: Lengths, rounds: int) -> list[str]:

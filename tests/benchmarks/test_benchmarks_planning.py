@@ -4,6 +4,8 @@ import numpy as np
 import planning
 import pytest
 
+from tinytrain.data import order_measures
+
 
 def test_it_prints_a_row_for_each_way_and_number_of_lengths(capsys):
     planning.main(["--quick", "--lengths", "300", "500"])
@@ -35,9 +37,14 @@ def test_the_best_time_of_several():
     assert last == "done"
 
 
-def test_correlation_with_the_one_before():
-    assert planning.lag_correlation(list(range(9))) == pytest.approx(1)
-    assert planning.lag_correlation([1.0, 2.0] * 9) == pytest.approx(-1)
+def test_the_correlation_is_the_measure_of_the_package():
+    assert planning.lag_correlation is order_measures.lag_correlation
+    lengths = planning.log_normal_lengths(2_000, 4.5, 0.8, 1024)
+    sampler = planning.SAMPLERS["sorted pools, 32 rows"](lengths)
+    means = [lengths[batch].mean() for batch in sampler.plan(0)]
+    row = planning.bucket_row("sorted pools, 32 rows", lengths, 1)
+    column = planning.BUCKET_COLUMNS.index("correlation")
+    assert float(row[column]) == pytest.approx(order_measures.lag_correlation(means), abs=0.006)
 
 
 def test_the_lengths_are_those_of_the_reference():

@@ -28,7 +28,9 @@ def make_sampler(kind, lengths, seed, **ranks):
         lengths, budget, too_long="alone", batches_per_bucket=2, seed=seed, **ranks
     )
     if kind == "warm-up":
-        return LengthWarmupBatchSampler(batches, lengths, start_length=3, warmup_batches=12)
+        return LengthWarmupBatchSampler(
+            batches, lengths, start_length=3, warmup_batches=12, max_tokens=60
+        )
     return batches
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from itertools import chain
 
 import numpy as np
@@ -100,11 +101,65 @@ def test_the_budget_is_hardly_exceeded():
     lengths = np.clip(np.random.default_rng(0).lognormal(5, 1, 2_000).astype(int), 1, 1024)
     batches = TokenBudgetBatchSampler(lengths, 4096)
     sampler = LengthWarmupBatchSampler(
-        batches, lengths, start_length=64, warmup_batches=2 * len(batches)
+        batches, lengths, start_length=64, warmup_batches=2 * len(batches), max_tokens=4226
     )
     for number, batch in enumerate(sampler):
         widths = [piece.stop - piece.start for piece in batch]
         assert len(widths) * max(widths) < (1 + 2 / (sampler.length_at(number) - 1)) * 4096
+
+
+def test_a_budget_that_cuts_would_break_is_refused_in_words():
+    """Two rows of 9 fill the budget; in pieces of 3 they are 8 rows of 3."""
+    batches = TokenBudgetBatchSampler([9, 9], 18)
+    expected = (
+        "a batch within the budget of 18 positions may take 24 when it is cut into pieces of 3 "
+        "tokens and more, .* over max_tokens=18.* say max_tokens=24"
+    )
+    with pytest.raises(ValueError, match=expected):
+        LengthWarmupBatchSampler(batches, [9, 9], start_length=3, warmup_batches=9)
+    with pytest.raises(ValueError, match="over max_tokens=23"):
+        LengthWarmupBatchSampler(batches, [9, 9], start_length=3, warmup_batches=9, max_tokens=23)
+    sampler = LengthWarmupBatchSampler(
+        batches, [9, 9], start_length=3, warmup_batches=9, max_tokens=24
+    )
+    first = next(iter(sampler))
+    assert (len(first), {piece.stop - piece.start for piece in first}) == (8, {3})
+    roomy = TokenBudgetBatchSampler([8, 8], 16, max_batch_size=1)
+    warm_up = LengthWarmupBatchSampler(roomy, [8, 8], start_length=5, warmup_batches=9)
+    assert warm_up.max_tokens == 16  # one row makes 2 pieces of 5
+    rounded = TokenBudgetBatchSampler([8, 8], 16, multiple_of=4)
+    with pytest.raises(ValueError, match="may take 32 when"):  # 4 pieces of 5, padded to 8
+        LengthWarmupBatchSampler(rounded, [8, 8], start_length=5, warmup_batches=9)
+    whole = LengthWarmupBatchSampler(batches, [9, 9], start_length=9, warmup_batches=9)
+    assert whole.max_tokens == 18  # nothing is cut, and the budget is kept
+    with pytest.raises(ValueError, match="the wrapped BucketBatchSampler has no token budget"):
+        warm_up_of([5, 6], start_length=3, warmup_batches=3, max_tokens=99)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=25),
+    budget=st.integers(8, 90),
+    multiple_of=st.integers(1, 8),
+    start_length=st.integers(2, 20),
+    too_long=st.sampled_from(["alone", "truncate"]),
+)
+def test_no_batch_takes_more_than_it_may(lengths, budget, multiple_of, start_length, too_long):
+    def make(**more):
+        batches = TokenBudgetBatchSampler(
+            lengths, budget, multiple_of=multiple_of, too_long=too_long
+        )
+        return LengthWarmupBatchSampler(
+            batches, lengths, start_length=start_length, warmup_batches=7, **more
+        )
+
+    try:
+        sampler = make()
+    except ValueError as error:
+        sampler = make(max_tokens=int(re.search(r"say max_tokens=(\d+)", str(error))[1]))
+    for batch in chain.from_iterable(sampler for _ in range(3)):
+        width = max(piece.stop - piece.start for piece in batch)
+        assert len(batch) * -(-width // multiple_of) * multiple_of <= sampler.max_tokens
 
 
 def test_warm_up_keeps_the_contract_of_samplers():

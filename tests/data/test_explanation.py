@@ -13,12 +13,16 @@ from tinytrain.data import (
     ConcatDataset,
     DataLoader,
     IterableDataset,
+    LengthWarmupBatchSampler,
     PackedDataset,
+    Piece,
+    PieceDataset,
     RandomSampler,
     Sampler,
     StackDataset,
     Subset,
     TensorDataset,
+    TokenBudgetBatchSampler,
     collate_packed,
     pad_collate,
     plan_packing,
@@ -26,7 +30,7 @@ from tinytrain.data import (
 from tinytrain.data.balanced_sampler import BalancedBatchSampler
 from tinytrain.data.explanation import explain
 from tinytrain.data.look_ahead import first_batches, upcoming_epochs
-from tinytrain.data.order_measures import padding_share, repeat_mates
+from tinytrain.data.order_measures import lag_correlation, padding_share, repeat_mates
 from tinytrain.generator import Generator, default_generator
 
 ROWS = np.arange(40)
@@ -289,6 +293,49 @@ def test_a_sorted_order_shows_as_correlation_and_repeat_mates():
     assert report.padding == padding_share(upcoming_epochs(loader, 1)[0], LENGTHS)
     shuffled = DataLoader(range(200), 8, shuffle=True, generator=0)
     assert explain(shuffled).repeat_mates == repeat_mates(*upcoming_epochs(shuffled, 2)) < 0.1
+
+
+def test_a_sampler_that_cuts_sequences_is_explained_by_its_pieces():
+    def make():
+        budget = TokenBudgetBatchSampler(LENGTHS, 400)
+        warm_up = LengthWarmupBatchSampler(
+            budget, LENGTHS, start_length=8, warmup_batches=30, max_tokens=600
+        )
+        return DataLoader(PieceDataset(sequences()), batch_sampler=warm_up, collate_fn=pad_collate)
+
+    loader = make()
+    report = loader.explain(lengths=LENGTHS, fetch=2)
+    epochs = [list(make().batch_sampler) for _ in range(2)]
+    batches = list(make())
+    tokens = [int((batch.segment_ids > 0).sum()) for batch in batches]
+    positions = sum(batch.segment_ids.size for batch in batches)
+    assert (report.batches, report.samples) == (len(batches), 200)
+    assert report.pieces == sum(map(len, epochs[0])) > 300
+    assert f"200 samples in {report.pieces} pieces" in str(report)
+    assert report.padding == pytest.approx(1 - sum(tokens) / positions)
+    assert report.tokens_mean == pytest.approx(np.mean(tokens))
+    plain = DataLoader(sequences(), batch_sampler=TokenBudgetBatchSampler(LENGTHS, 400))
+    assert report.repeat_mates == repeat_mates(*upcoming_epochs(plain, 2))
+    widths = [batch.segment_ids.shape[1] for batch in batches]
+    assert report.length_correlation == pytest.approx(lag_correlation(widths))
+    assert loader.batch_sampler.state_dict() == make().batch_sampler.state_dict()
+    np.testing.assert_array_equal(next(iter(loader)).input_ids, batches[0].input_ids)
+
+    fetched = loader.explain(fetch=1)
+    assert fetched.padding is not None
+    assert fetched.length_correlation is None
+    with pytest.raises(ValueError, match=r"gives Piece\(item=\d+, .* no part of 200 samples"):
+        loader.explain(lengths=np.ones_like(LENGTHS))
+    with pytest.raises(ValueError, match="no part of 3 samples"):
+        loader.explain(lengths=LENGTHS[:3])
+
+
+def test_pieces_drawn_by_hand_are_explained_too():
+    batches = [[Piece(1, 0, 2), Piece(1, 1, 3)], [Piece(0, 0, 2)]]
+    loader = DataLoader(PieceDataset(["ab", "cde"]), batch_sampler=batches, collate_fn=list)
+    report = loader.explain(lengths=[2, 3])
+    assert (report.samples, report.pieces, report.padding) == (2, 3, 0)
+    assert report.repeat_mates is None
 
 
 def test_an_iterable_data_set_is_not_moved_on():

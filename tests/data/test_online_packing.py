@@ -3,6 +3,7 @@
 import collections
 import itertools
 import json
+import math
 
 import numpy as np
 import pytest
@@ -92,9 +93,19 @@ def test_the_longest_wait_is_counted_in_sequences():
 
 
 def test_the_report_before_anything_is_closed():
-    report = OnlinePacker(capacity=10).report()
-    assert (report.rows, report.tokens, report.bound, report.efficiency) == (0, 0, 0, 1)
-    assert "0 of 10 positions" in str(report)
+    """An empty packer wastes nothing and fills nothing: words, and no figures."""
+    packer = OnlinePacker(capacity=10)
+    for _ in range(2):
+        report = packer.report()
+        assert (report.rows, report.tokens, report.bound) == (0, 0, 0)
+        assert math.isnan(report.efficiency)
+        assert math.isnan(report.variation)
+        assert report.longest_wait is None
+        assert str(report) == "no row is closed yet: there is nothing to report"
+        packer.add([1, 2, 3])
+    packer.flush()
+    assert packer.report().longest_wait == 2
+    assert "efficiency  60.00 % of" in str(packer.report())
 
 
 def test_tokens_are_copied():

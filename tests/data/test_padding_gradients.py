@@ -81,7 +81,7 @@ def test_after_the_length_warm_up_and_not_before(device):
     model, expected = reference(device)
     batches = SAMPLERS["budget"]()
     warm_up = LengthWarmupBatchSampler(
-        batches, LENGTHS, start_length=3, warmup_batches=len(batches)
+        batches, LENGTHS, start_length=3, warmup_batches=len(batches), max_tokens=99
     )
     loader = DataLoader(PieceDataset(sequences()), batch_sampler=warm_up, collate_fn=pad_collate)
     assert relative_difference(gradient_over(model, loader), expected) > 1e-2

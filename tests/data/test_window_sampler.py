@@ -18,6 +18,26 @@ from tinytrain.data import (
 from tinytrain.testing import check_sampler
 
 
+def test_the_report_speaks_of_windows_not_of_tokens():
+    """Windows are not padded, so a share of padding or a number of tokens would mean nothing."""
+    windows = WindowDataset(np.arange(100.0), input_length=8, horizon=2)
+    sampler = DisjointWindowBatchSampler(windows, batch_size=4)
+    assert str(sampler.report()) == (
+        "batches      30\n"
+        "windows      91, in batches of 3 to 4\n"
+        "asked for     4 in a batch\n"
+        "padding    none: each window has 10 rows"
+    )
+    sizes = [len(batch) for batch in sampler.plan(0)]
+    report = sampler.report(0)
+    assert (report.batches, report.rows, report.smallest) == (len(sizes), sum(sizes), min(sizes))
+    few = str(DisjointWindowBatchSampler(windows, batch_size=12).report())
+    assert "in batches of 9 to 10\n" in few
+    assert "asked for    12 in a batch, more than lie side by side: 10\n" in few
+    equal = DisjointWindowBatchSampler(windows, batch_size=3, drop_last=True).report()
+    assert "in batches of 3\n" in str(equal)
+
+
 def overlapping(windows, batch):
     """Pairs of a batch that share a row, by looking at all rows."""
     seen = set()

@@ -160,6 +160,14 @@ def test_wide_heads_get_fewer_keys(width, keys):
     assert sum(tile.keys.stop - tile.keys.start for tile in tiles) == 512
 
 
+@pytest.fixture
+def mock_device():
+    tt.set_device("mock")
+    yield
+    tt.set_device("cpu")
+
+
+@pytest.mark.usefixtures("mock_device")
 def test_a_device_is_not_waited_for():
     arrays = [mock.asarray(normal(2, 2, 40, 4, seed=seed), dtype=np.float32) for seed in range(4)]
     ids = mock.asarray(packed_ids(2, 40, 8))
@@ -178,10 +186,8 @@ def test_a_device_is_not_waited_for():
 @pytest.mark.parametrize("device", ["cpu", "mock"], indirect=True)
 def test_where_nobody_decides_length_and_device_do(device, monkeypatch):
     calls = []
-    assert tiling_pays(tt.zeros(1).data, 1024, 1024, False) == (device == "cpu")
-    assert tiling_pays(tt.zeros(1).data, 512, 512, True) == (device == "cpu")
-    assert not tiling_pays(tt.zeros(1).data, 1023, 4096, False)
-    assert not tiling_pays(tt.zeros(1).data, 511, 4096, True)
+    assert tiling_pays(tt.zeros(1).data, (1, 4, 2048, 32), 2048, False) == (device == "cpu")
+    assert tiling_pays(tt.zeros(1).data, (1, 4, 512, 32), 512, True) == (device == "cpu")
     forward = TiledAttention.forward
 
     def counting(*inputs):
@@ -189,12 +195,71 @@ def test_where_nobody_decides_length_and_device_do(device, monkeypatch):
         return forward(*inputs)
 
     monkeypatch.setattr(TiledAttention, "forward", counting)
-    x = tt.zeros(1, 1, 1024, 2)
+    x = tt.zeros(1, 2, 2048, 2)
     F.scaled_dot_product_attention(x, x, x)
     assert len(calls) == (device == "cpu")
-    F.scaled_dot_product_attention(x, x, x, tt.zeros(1, 1024))
+    F.scaled_dot_product_attention(x, x, x, tt.zeros(1, 2048))
     F.scaled_dot_product_attention(x, x, x, tiled=False)
     assert len(calls) == (device == "cpu")
+
+
+FLOAT32, FLOAT64 = np.zeros(1, np.float32), np.zeros(1)
+
+
+@pytest.mark.parametrize(
+    ("heads", "width", "is_large"),
+    [(1, 16, False), (2, 16, True), (1, 64, False), (2, 64, False), (4, 32, True), (8, 64, True)],
+)
+def test_few_heads_or_wide_ones_need_longer_rows(heads, width, is_large):
+    """Their tiles have few scores, and much of the time goes into the calls for each."""
+
+    def pays(queries, keys, with_segments):
+        return tiling_pays(FLOAT32, (1, heads, queries, width), keys, with_segments)
+
+    assert pays(2048, 2048, False) == is_large
+    assert not pays(2047, 4096 // heads, False)
+    assert pays(1024, 1024, True)
+    assert pays(512, 512, True) == is_large
+    assert not pays(511, 4096, True)
+    assert not pays(4096, 511, True)
+
+
+def test_large_scores_are_not_kept_however_long_tiles_take():
+    def pays(batch, heads, length, like=FLOAT32):
+        return tiling_pays(like, (batch, heads, length, 64), length, False)
+
+    assert pays(1, 1, 4096)  # 64 MiB
+    assert not pays(1, 1, 4095)
+    assert pays(16, 1, 1024)
+    assert not pays(15, 1, 1024)
+    assert pays(8, 1, 1024, FLOAT64)
+    assert not pays(64, 64, 1023)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_the_heads_decide_in_every_way_to_attention(heads, monkeypatch):
+    """Two heads of 8 are enough from 512 segmented positions on, one is not."""
+    calls = []
+    attend = tiled_attention.tiled_attend
+
+    def counting(*inputs):
+        calls.append(inputs)
+        return attend(*inputs)
+
+    monkeypatch.setattr("tinytrain.ops.tiled_attention.tiled_attend", counting)
+    ids = tt.ones(1, 512, dtype="int64")
+    x = tt.zeros(1, heads, 512, 8)
+    F.scaled_dot_product_attention(x, x, x, segment_ids=ids)
+    assert len(calls) == (heads == 2)
+    F.packed_self_attention(tt.zeros(1, 512, 24 * heads), heads, segment_ids=ids)
+    assert len(calls) == 2 * (heads == 2)
+    config = tt.models.GPTConfig(5, 512, num_layers=1, num_heads=heads, embed_dim=8 * heads)
+    with tt.no_grad():
+        tt.models.GPT(config)(ids, segment_ids=ids)
+    assert len(calls) == 3 * (heads == 2)
+    wide = tt.zeros(8 * heads, 2048, 8)  # (H, T, D) without a batch
+    F.scaled_dot_product_attention(wide, wide, wide, is_causal=True)
+    assert len(calls) == 3 * (heads == 2) + 1
 
 
 def peak(tiled, length):

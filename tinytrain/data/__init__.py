@@ -40,7 +40,7 @@ from tinytrain.data.stack_dataset import StackDataset
 from tinytrain.data.subset import Subset, random_split
 from tinytrain.data.token_budget import TokenBudgetBatchSampler
 from tinytrain.data.weighted_sampler import WeightedRandomSampler
-from tinytrain.data.window_sampler import DisjointWindowBatchSampler
+from tinytrain.data.window_sampler import DisjointWindowBatchSampler, WindowReport
 from tinytrain.data.window_split import ChronologicalSplit, chronological_split
 from tinytrain.data.windows import WindowDataset, covered_rows
 from tinytrain.data.workers import WorkerInfo, get_worker_info
@@ -88,6 +88,7 @@ __all__ = [
     "TokenBudgetBatchSampler",
     "WeightedRandomSampler",
     "WindowDataset",
+    "WindowReport",
     "WorkerInfo",
     "chronological_split",
     "collate_blocks",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tinytrain.data.batch_contents import BatchPart, batch_parts, tokens_and_positions
+from tinytrain.data.length_warmup import Piece
 from tinytrain.data.look_ahead import Epoch, first_batches, upcoming_epochs
 from tinytrain.data.order_measures import (
     batch_lengths,
@@ -35,6 +37,8 @@ class LoaderReport:
         Its samples; None where it has no length.
     batches, samples : int or None
         Of the next epoch; None for an iterable data set.
+    pieces : int or None
+        Where a sampler cuts the samples of a batch (a `LengthWarmupBatchSampler`): into how many.
     parts : tuple of BatchPart
         What the first batch holds.
     batch_bytes : float or None
@@ -70,12 +74,14 @@ class LoaderReport:
     length_correlation: float | None
     fetched: int
     fetch_seconds: float
+    pieces: int | None = None
 
     def __str__(self) -> str:
         size = "of unknown size" if self.dataset_size is None else f"{self.dataset_size:,} samples"
         rows = [("data set", f"{self.dataset}, {size}")]
         if self.batches is not None and self.samples is not None:
-            rows.append(("next epoch", f"{self.batches:,} batches, {self.samples:,} samples"))
+            cut = "" if self.pieces is None else f" in {self.pieces:,} pieces"
+            rows.append(("next epoch", f"{self.batches:,} batches, {self.samples:,} samples{cut}"))
         if self.batch_bytes is not None:
             rows.append(("bytes", f"{_bytes_text(self.batch_bytes)} per batch"))
         if self.epoch_bytes is not None:
@@ -127,7 +133,8 @@ def explain(
     loader : DataLoader
     lengths
         The length of every sample, 1-D integers. With it, padding, tokens and the correlation of
-        batch lengths are those of the next epoch, as if each batch were padded to its longest.
+        batch lengths are those of the next epoch, as if each batch were padded to its longest. With
+        a sampler that cuts the samples, they are those of the pieces.
     padding_value
         What stands for padding, where the batch itself does not tell; see
         `tinytrain.data.batch_contents.tokens_and_positions`.
@@ -137,7 +144,8 @@ def explain(
     Raises
     ------
     ValueError
-        If `fetch` is negative, or `padding_value` is given and no array of a batch can hold it.
+        If `fetch` is negative, `padding_value` is given and no array of a batch can hold it, or
+        there are no such samples, or pieces of them, as the sampler gives, by the `lengths`.
     TypeError
         If a sampler cannot be copied, or gives indices that are no integers.
 
@@ -159,13 +167,19 @@ def explain(
     """
     if fetch < 0:
         raise ValueError(f"fetch is a number of batches, but got {fetch}")
-    epochs = upcoming_epochs(loader, 2)
+    drawn = upcoming_epochs(loader, 2)
     batches, seconds = first_batches(loader, fetch)
+    entries = drawn[0] if drawn else []
+    pieces = _pieces(entries)
+    epochs = drawn and [_uncut(epoch) for epoch in drawn]
     first = epochs[0] if epochs else None
     count = len(first) if first is not None else None
     sizes = [sum(part.nbytes for part in batch_parts(batch)) for batch in batches]
     mean_bytes = float(np.mean(sizes)) if sizes else None
-    padding, tokens = _padding_and_tokens(first, batches, lengths, padding_value)
+    measured = first  # batches of indices into the lengths
+    if pieces and lengths is not None:
+        lengths, measured = _piece_lengths(pieces, lengths), _numbered(entries)
+    padding, tokens = _padding_and_tokens(measured, batches, lengths, padding_value)
     return LoaderReport(
         dataset=type(loader.dataset).__name__,
         dataset_size=_length(loader.dataset),
@@ -178,10 +192,39 @@ def explain(
         tokens_mean=float(np.mean(tokens)) if len(tokens) else None,
         tokens_cv=float(np.std(tokens) / np.mean(tokens)) if np.any(tokens) else None,
         repeat_mates=_number(repeat_mates(*epochs)) if epochs else None,
-        length_correlation=_correlation(first, lengths),
+        length_correlation=_correlation(measured, lengths),
         fetched=len(batches),
         fetch_seconds=seconds,
+        pieces=len(pieces) if pieces else None,
     )
+
+
+def _pieces(epoch: Epoch) -> list[Piece]:
+    return [index for batch in epoch for index in batch if isinstance(index, Piece)]
+
+
+def _uncut(epoch: Epoch) -> Epoch:
+    """Return the batches with the numbers of samples in place of their pieces, each number once."""
+    if not _pieces(epoch):
+        return epoch
+    return [list(dict.fromkeys(piece.item for piece in batch)) for batch in epoch]
+
+
+def _numbered(epoch: Epoch) -> Epoch:
+    """Return the batches with the entries counted through: 0, 1, ... in place of pieces."""
+    ends = np.cumsum([0, *map(len, epoch)])
+    return [list(range(*bounds)) for bounds in itertools.pairwise(ends.tolist())]
+
+
+def _piece_lengths(pieces: list[Piece], lengths: ArrayLike) -> NDArray[np.int64]:
+    known = np.asarray(lengths)
+    for piece in pieces:
+        if piece.item >= len(known) or piece.stop > known[piece.item]:
+            raise ValueError(
+                f"the sampler gives {piece}, which is no part of {len(known)} samples of these "
+                "lengths; give those that the sampler was given"
+            )
+    return np.array([piece.stop - piece.start for piece in pieces], dtype=np.int64)
 
 
 def _padding_and_tokens(

@@ -16,10 +16,11 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from tinytrain.data.dataset import Dataset
-from tinytrain.data.length_report import checked_lengths, whole_number
+from tinytrain.data.length_report import checked_lengths, round_up, whole_number
 from tinytrain.data.sampler import Sampler, load_sampler_state, sampler_state
 
 __all__ = ["LengthWarmupBatchSampler", "Piece", "PieceDataset"]
@@ -87,7 +88,9 @@ class LengthWarmupBatchSampler(Sampler[list[Piece]]):
     pieces of nearly equal length as it takes. They lie in the same batch; so batches, their order
     and their targets are those of the wrapped sampler. A cut costs one position more, since the
     token there is the last of one piece and the first of the next: padded, the positions of a
-    batch grow by less than the factor 1 + 2 / (longest - 1).
+    batch grow by less than the factor 1 + 2 / (longest - 1). A sampler with a budget promised
+    fewer: over one, `max_tokens` says how many positions there is memory for, and less than cut
+    batches may take is refused.
 
     For training on next tokens; a sequence with one label for the whole of it cannot be cut.
     Use it with a `PieceDataset`, and with `pad_collate`, or a packing of the pieces.
@@ -108,11 +111,15 @@ class LengthWarmupBatchSampler(Sampler[list[Piece]]):
     multiple_of
         Lengths during the warm-up are rounded down to a multiple of this, but not below
         `start_length`. Fewer different shapes are friendlier to a GPU.
+    max_tokens
+        The most positions that a batch may take, pieces x longest piece; for a wrapped sampler with
+        a token budget, whose own it is by default.
 
     Raises
     ------
     ValueError
-        If an argument is out of range.
+        If an argument is out of range, or a batch within the budget of the wrapped sampler could
+        take more than `max_tokens` positions in pieces. The error tells how many.
     TypeError
         If the lengths are not integers.
 
@@ -149,6 +156,7 @@ class LengthWarmupBatchSampler(Sampler[list[Piece]]):
         warmup_batches: int,
         full_length: int | None = None,
         multiple_of: int = 1,
+        max_tokens: int | None = None,
     ) -> None:
         self.batch_sampler = batch_sampler
         self.lengths = checked_lengths(lengths)
@@ -159,7 +167,46 @@ class LengthWarmupBatchSampler(Sampler[list[Piece]]):
         if full_length is not None:
             self.full_length = whole_number("full_length", full_length, least=self.start_length)
         self.multiple_of = whole_number("multiple_of", multiple_of)
+        self.max_tokens = self._checked_budget(max_tokens)
         self.batches_begun = 0  # those of the epochs begun so far
+
+    def _checked_budget(self, max_tokens: int | None) -> int | None:
+        budget: int | None = getattr(self.batch_sampler, "budget", None)
+        if budget is None:
+            if max_tokens is not None:
+                raise ValueError(
+                    f"max_tokens={max_tokens!r} cannot be promised: the wrapped "
+                    f"{type(self.batch_sampler).__name__} has no token budget; use a "
+                    "TokenBudgetBatchSampler, or leave max_tokens away"
+                )
+            return None
+        allowed = budget
+        if max_tokens is not None:
+            allowed = whole_number("max_tokens", max_tokens)
+        most = self._most_positions(budget)
+        if most > allowed:
+            raise ValueError(
+                f"a batch within the budget of {budget:,} positions may take {most:,} when it is "
+                f"cut into pieces of {self.start_length} tokens and more, because each cut costs "
+                f"a position; that is over max_tokens={allowed}. If memory allows it, say "
+                f"max_tokens={most}; or give the wrapped sampler a smaller budget, or choose a "
+                "larger start_length"
+            )
+        return allowed
+
+    def _most_positions(self, budget: int) -> int:
+        """The most positions that pieces may take, of a batch that is within the budget uncut."""
+        multiple_of = getattr(self.batch_sampler, "multiple_of", 1)
+        longest = np.unique(self.lengths)  # of a batch; the others have at most as many pieces
+        rows = np.maximum(budget // round_up(longest, multiple_of), 1)
+        rows = np.minimum(rows, getattr(self.batch_sampler, "max_batch_size", None) or budget)
+        most = int((rows * round_up(longest, multiple_of)).max())
+        targets, shortest = longest - 1, self.start_length - 1
+        for parts in range(2, -(-int(targets[-1]) // shortest) + 1):
+            cut = np.searchsorted(targets, shortest * (parts - 1), side="right")  # others need less
+            widths = round_up(-(-targets[cut:] // parts) + 1, multiple_of)
+            most = max(most, int((rows[cut:] * parts * widths).max()))
+        return most
 
     def length_at(self, batch: int) -> int:
         """The longest piece of a batch, counted from 0 over all epochs."""

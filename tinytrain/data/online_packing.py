@@ -161,10 +161,10 @@ class OnlinePacker:
             tokens=self._tokens,
             bound=bound,
             bound_name=bound_name,
-            variation=spread / mean if mean else 0.0,
+            variation=spread / mean if mean else math.nan,
             num_truncated=self._truncated,
             num_split=self._divided,
-            longest_wait=self._longest_wait,
+            longest_wait=self._longest_wait if self._closed else None,
         )
 
     def state_dict(self) -> dict[str, Any]:

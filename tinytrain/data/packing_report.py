@@ -40,6 +40,7 @@ class PackingReport:
         Sequences that lost tokens, and that became several pieces.
     longest_wait
         Of a stream: the most sequences that came between the arrival of one and the end of its row.
+        None if no row has ended.
 
     Examples
     --------
@@ -68,11 +69,12 @@ class PackingReport:
 
     @property
     def efficiency(self) -> float:
-        """The share of positions that hold a token: tokens / (rows x capacity)."""
-        return self.tokens / (self.rows * self.capacity) if self.rows else 1.0
+        """The share of positions that hold a token: tokens / (rows x capacity); NaN of no rows."""
+        return self.tokens / (self.rows * self.capacity) if self.rows else math.nan
 
     def __str__(self) -> str:
-        rows = max(self.rows, 1)
+        if not self.rows:
+            return "no row is closed yet: there is nothing to report"
         lines = [
             (
                 "rows",
@@ -83,12 +85,12 @@ class PackingReport:
             (
                 "sequences",
                 f"{self.sequences:,}",
-                f", on average {self.sequences / rows:.1f} per row",
+                f", on average {self.sequences / self.rows:.1f} per row",
             ),
             (
                 "tokens",
                 f"{self.tokens:,}",
-                f", on average {self.tokens / rows:,.1f} per row, "
+                f", on average {self.tokens / self.rows:,.1f} per row, "
                 f"coefficient of variation {self.variation:.3f}",
             ),
             ("efficiency", f"{100 * self.efficiency:.2f}", " % of the positions hold a token"),

@@ -3,17 +3,67 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinytrain.data.length_report import whole_number
+from tinytrain.data.length_report import LengthReport, whole_number
 from tinytrain.data.planned_batches import PlannedBatchSampler
 from tinytrain.data.subset import Subset
 from tinytrain.data.windows import WindowDataset, first_rows
 
-__all__ = ["DisjointWindowBatchSampler"]
+__all__ = ["DisjointWindowBatchSampler", "WindowReport"]
+
+
+@dataclass(frozen=True)
+class WindowReport(LengthReport):
+    """The figures of one epoch's batches of windows, which need no padding.
+
+    Parameters
+    ----------
+    smallest
+        The fewest windows of any batch.
+    span
+        Rows of a window, inputs and targets.
+    batch_size
+        The most windows asked for.
+    side_by_side
+        The most windows that a batch of any size could hold.
+
+    Examples
+    --------
+    >>> windows = WindowDataset(np.arange(20.0), input_length=3, horizon=2, stride=2)
+    >>> print(DisjointWindowBatchSampler(windows, batch_size=4).report())
+    batches      3
+    windows      8, in batches of 2 to 3
+    asked for    4 in a batch, more than lie side by side: 3
+    padding   none: each window has 5 rows
+    """
+
+    smallest: int = 0
+    span: int = 0
+    batch_size: int = 0
+    side_by_side: int = 0
+
+    def __str__(self) -> str:
+        largest = self.largest // self.span
+        sizes = (
+            f"{self.smallest:,}"
+            if self.smallest == largest
+            else f"{self.smallest:,} to {largest:,}"
+        )
+        few = f", more than lie side by side: {self.side_by_side:,}"
+        asked = few if self.batch_size > self.side_by_side else ""
+        figures = [f"{n:,}" for n in (self.batches, self.rows, self.batch_size)]
+        width = max(4, *map(len, figures))
+        return (
+            f"batches    {figures[0]:>{width}}\n"
+            f"windows    {figures[1]:>{width}}, in batches of {sizes}\n"
+            f"asked for  {figures[2]:>{width}} in a batch{asked}\n"
+            f"padding    {'none':>{width}}: each window has {self.span:,} rows"
+        )
 
 
 class DisjointWindowBatchSampler(PlannedBatchSampler):
@@ -88,6 +138,7 @@ class DisjointWindowBatchSampler(PlannedBatchSampler):
                 "choose uneven='drop' or uneven='repeat'"
             )
         self.drop_last = drop_last
+        self._span = dataset.span
         colours = _colours(starts // dataset.stride, -(-dataset.span // dataset.stride))
         sizes = [self._sizes_of(len(colour)) for colour in colours]
         if not any(sizes):
@@ -95,6 +146,7 @@ class DisjointWindowBatchSampler(PlannedBatchSampler):
                 f"drop_last=True leaves no batch: of these {len(starts)} windows at most "
                 f"{max(map(len, colours))} lie side by side, and batch_size is {batch_size}"
             )
+        self._side_by_side = max(map(len, colours))
         self._taken = [(colour, sum(cut)) for colour, cut in zip(colours, sizes, strict=True)]
         super().__init__(
             np.full(len(starts), dataset.span),
@@ -109,6 +161,17 @@ class DisjointWindowBatchSampler(PlannedBatchSampler):
                 "stride": dataset.stride,
                 "starts": zlib.crc32(starts.astype("<i8").tobytes()),
             },
+        )
+
+    def report(self, epoch: int | None = None) -> WindowReport:
+        """The figures of an epoch, by default the next one, of all ranks together."""
+        batches = self.plan(self.epoch if epoch is None else epoch)
+        return WindowReport(
+            **vars(LengthReport.of(self.lengths, batches)),
+            smallest=min(map(len, batches)),
+            span=self._span,
+            batch_size=self.batch_size,
+            side_by_side=self._side_by_side,
         )
 
     def _sizes_of(self, windows: int) -> list[int]:

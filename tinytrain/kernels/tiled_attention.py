@@ -52,26 +52,68 @@ GPU_TILES = TileSizes(rows=None, queries=1024, keys=1024)
 """A GPU wants few launches."""
 
 
-PAYS_FROM = 1024
-PAYS_WITH_SEGMENTS_FROM = 512
-"""From so many queries and keys on, tiles are chosen on a CPU for their memory, a fraction of that
-of all scores. Where there are segments they mostly save time as well; without, they may take up to
-twice the time, most with few or wide heads."""
+LARGE_TILE = 1 << 15
+"""From so many scores in a tile, heads x queries x keys, its work outweighs the calls for it."""
+
+LARGE_SCORES = 1 << 26
+"""From so many bytes on, all scores of one layer at once are too many to keep until backward."""
 
 
-def tiling_pays(like: Array, queries: int, keys: int, with_segments: bool) -> bool:
+def tiling_pays(like: Array, shape: tuple[int, ...], keys: int, with_segments: bool) -> bool:
     """Say whether to compute attention by tiles where nobody decided.
 
+    With segments it pays from 1024 queries and keys on, and from 512 if a tile is large; without,
+    from 2048 if a tile is large, and from 1024 if all scores would take 64 MiB and more: then for
+    memory, whatever the time. A tile of 4 heads of width 32 is large, that of 1 head never.
+
+    This is the time by tiles over that with all scores at once: forward and backward, causal, one
+    row, float32, one thread of a Xeon processor (`python tests/benchmarks/attention_tiles.py`).
+    Segments have about 400 tokens; of about 100 tokens it is 0.6 to 1.0 at 512 already.
+
+    =====  =====  =====  =====  =====  =====  =====  =====  =====
+           no segments                        with segments
+    -----  ---------------------------------  -------------------
+    heads    256    512   1024   2048   4096    512   1024   2048
+    =====  =====  =====  =====  =====  =====  =====  =====  =====
+    1x16    1.79   1.32   1.03   1.21   1.18   1.28   0.54   0.25
+    1x64    1.62   1.68   1.62   1.44   1.66   1.60   0.82   0.41
+    2x16    1.50   1.42   1.40   0.97   0.78   1.24   0.57   0.27
+    2x64    1.53   1.55   1.58   1.44   1.18   1.50   0.85   0.38
+    4x16    1.56   1.34   1.32   0.83   0.82   1.24   0.59   0.24
+    4x32    1.38   1.33   1.19   0.85   0.90   1.36   0.69   0.24
+    4x64    1.44   1.34   1.30   1.21   0.96   1.37   0.65   0.29
+    8x64    1.29   1.40   1.10   1.01   1.03   1.14   0.57   0.29
+    =====  =====  =====  =====  =====  =====  =====  =====  =====
+
     On a GPU one product of all scores is the faster way, as long as they fit into memory.
+
+    Parameters
+    ----------
+    like : array
+        Of the dtype and on the device of the queries.
+    shape : tuple of int
+        That of the queries, (B, H, T, D).
+    keys : int
+    with_segments : bool
 
     Examples
     --------
     >>> import numpy as np
-    >>> tiling_pays(np.zeros(1), 512, 512, with_segments=True)
+    >>> like = np.zeros(1, np.float32)
+    >>> tiling_pays(like, (1, 4, 2048, 32), 2048, with_segments=False)
     True
+    >>> tiling_pays(like, (1, 1, 2048, 32), 2048, with_segments=False)
+    False
     """
-    enough = PAYS_WITH_SEGMENTS_FROM if with_segments else PAYS_FROM
-    return device_of(like) == "cpu" and min(queries, keys) >= enough
+    if device_of(like) != "cpu":
+        return False
+    batch, heads, queries, width = shape
+    length = min(queries, keys)
+    is_large = heads * CPU_TILES.queries * _cpu_keys(width) >= LARGE_TILE
+    if with_segments:
+        return length >= (512 if is_large else 1024)
+    scores = batch * heads * queries * keys * like.dtype.itemsize
+    return (is_large and length >= 2048) or (length >= 1024 and scores >= LARGE_SCORES)
 
 
 class Tile(NamedTuple):
@@ -109,8 +151,7 @@ class Tiling:
         self.may_look = device_of(q) == "cpu"  # elsewhere, to look at values is to wait for them
         self.sizes = CPU_TILES if self.may_look else GPU_TILES
         if self.may_look:
-            keys = max(FEWEST_KEYS, PRODUCT_SIZE // (self.sizes.queries * max(q.shape[3], 1)))
-            self.sizes = self.sizes._replace(keys=min(self.sizes.keys, keys))
+            self.sizes = self.sizes._replace(keys=_cpu_keys(q.shape[3]))
 
     def query_tiles(self) -> Iterator[tuple[slice, slice]]:
         """Yield slices of the batch and of the queries."""
@@ -161,6 +202,12 @@ class Tiling:
 
     def _additive(self, allowed: Array) -> Array:
         return self.xp.where(allowed, self.dtype.type(0), self.dtype.type(-math.inf))
+
+
+def _cpu_keys(width: int) -> int:
+    """How many keys a tile has on a CPU."""
+    keys = PRODUCT_SIZE // (CPU_TILES.queries * max(width, 1))
+    return min(CPU_TILES.keys, max(FEWEST_KEYS, keys))
 
 
 def tiled_attend(

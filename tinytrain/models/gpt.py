@@ -166,7 +166,9 @@ class GPT(nn.Module):
         x = self.dropout(self.token_embedding(input_ids) + self.position_embedding(positions))
         mask, tiled = None, self.config.tiled_attention
         if tiled is None:
-            tiled = tiling_pays(x.data, x.shape[1], x.shape[1], segment_ids is not None)
+            batch, length, width = x.shape
+            heads = (batch, self.config.num_heads, length, width // self.config.num_heads)
+            tiled = tiling_pays(x.data, heads, length, segment_ids is not None)
         if segment_ids is not None and not tiled:  # one mask serves all layers
             mask = F.segment_mask(segment_ids, is_causal=False, dtype=x.dtype)
             segment_ids = None

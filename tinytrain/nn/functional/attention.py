@@ -53,7 +53,8 @@ def scaled_dot_product_attention(
     tiled : bool, optional
         Whether only a tile of the scores is in memory at a time, which grows with T then instead of
         T^2, and in which segments that do not meet cost nothing. There is no `attn_mask` then. By
-        default that is so on a CPU from 1024 queries and keys on, 512 with `segment_ids`.
+        default where that pays: on a CPU for long rows, with `segment_ids` sooner, with many heads
+        sooner; `tinytrain.kernels.tiled_attention.tiling_pays` has the rule and its figures.
 
     Returns
     -------
@@ -91,11 +92,14 @@ def scaled_dot_product_attention(
             "attention by tiles never has all weights at once and takes no dropout_p: drop parts "
             "of its output instead, or use tiled=False"
         )
-    if not dropout_p and _is_tiled(tiled, query.data, key.data, attn_mask, segment_ids):
+    shape = (1, 1, 1, *query.shape)  # queries (..., T, D) as (B, H, T, D)
+    shape = (math.prod(shape[:-3]), *shape[-3:])
+    keys = key.shape[-2] if key.ndim > 1 else 0
+    if not dropout_p and _is_tiled(tiled, query.data, shape, keys, attn_mask, segment_ids):
         return apply(TiledAttention(is_causal, scale), query, key, value, segment_ids)
     if segment_ids is not None:
-        shape = (query.shape[0], query.shape[2])
-        attn_mask = within_segments(segment_ids, shape, query.dtype, attn_mask)
+        rows = (query.shape[0], query.shape[2])
+        attn_mask = within_segments(segment_ids, rows, query.dtype, attn_mask)
     if dropout_p:
         return _attention_with_dropout(query, key, value, attn_mask, dropout_p, is_causal, scale)
     return apply(ops.ScaledDotProductAttention(is_causal, scale), query, key, value, attn_mask)
@@ -138,15 +142,16 @@ def _repeat_heads(name: str, x: Tensor, query: Tensor) -> Tensor:
 
 def _is_tiled(
     tiled: bool | None,
-    query: backend.Array,
-    key: backend.Array,
+    like: backend.Array,
+    shape: tuple[int, ...],
+    keys: int,
     attn_mask: Tensor | None,
     segment_ids: Tensor | None,
 ) -> bool:
     if tiled is None:
-        if attn_mask is not None or min(query.ndim, key.ndim) < 2:
+        if attn_mask is not None:
             return False
-        return tiling_pays(query, query.shape[-2], key.shape[-2], segment_ids is not None)
+        return tiling_pays(like, shape, keys, segment_ids is not None)
     if tiled and attn_mask is not None:
         raise ValueError(
             "attention by tiles takes no attn_mask, an array as large as the scores it avoids: say "
@@ -223,7 +228,9 @@ def packed_self_attention(
             "packed_self_attention gives its mask no gradient: "
             "use scaled_dot_product_attention for a learned mask"
         )
-    if _is_tiled(tiled, qkv.data, qkv.data, attn_mask, segment_ids):
+    batch, length, width = qkv.shape if qkv.ndim == 3 else (0, 0, 0)  # refused later
+    shape = (batch, num_heads, length, width // max(3 * num_heads, 1))
+    if _is_tiled(tiled, qkv.data, shape, length, attn_mask, segment_ids):
         return apply(TiledSelfAttention(num_heads, is_causal), qkv, segment_ids)
     if segment_ids is not None:
         attn_mask = within_segments(segment_ids, qkv.shape[:2], qkv.dtype, attn_mask)
