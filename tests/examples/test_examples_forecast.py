@@ -41,7 +41,9 @@ def test_both_splits_are_tested_on_the_same_windows(forecast):
     assert tested == set(leaking[2].indices) < set(parts[2].indices)
     for split in (honest, leaking):
         training, validation = (set(part.indices) for part in split[:2])
-        assert not (tested & training or tested & validation or training & validation)
+        assert not (tested & training)
+        assert not (tested & validation)
+        assert not (training & validation)
         assert (len(training), len(validation)) == (len(parts[0]), len(parts[1]))
     neighbours = {index + 1 for index in tested}
     assert neighbours & set(leaking[0].indices)
