@@ -51,3 +51,13 @@ def test_the_lengths_are_those_of_the_reference():
     lengths = planning.log_normal_lengths(20_000, 4.5, 0.8, 1024)
     drawn = np.random.default_rng(0).lognormal(4.5, 0.8, 20_000)
     assert lengths.tolist() == np.clip(np.rint(drawn), 1, 1024).tolist()
+
+
+def test_all_promises_but_those_of_time_are_kept():
+    kept = {row[0]: row[3] for row in planning.promise_rows(rounds=1)}
+    assert len(kept) == 9
+    assert {name for name, word in kept.items() if word != "yes"} <= {
+        name for name in kept if name.startswith("seconds")
+    }
+    tight = planning.packing_lengths(100_000)["bimodal"]
+    assert planning.packing_row(planning.PACKERS[0], tight, 1)[3] == "40,271"
