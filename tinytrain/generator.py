@@ -188,6 +188,11 @@ class Generator:
             self._bits.random_raw(draws, output=False)
         self._set_draws(draws)
 
+    @staticmethod
+    def check_state(state: dict[str, Any]) -> None:
+        """Raise the ValueError of `set_state` if the dictionary is no state of a generator."""
+        _checked_state(state)
+
     def _set_draws(self, draws: int | None) -> None:
         """Note how many outputs were drawn since the seed (None: unknown) up to this place."""
         self._draws = draws

@@ -186,12 +186,36 @@ def test_an_empty_batch_is_refused_however_it_comes():
             list(DataLoader(dataset, batch_sampler=[[0], []]))
 
 
+class Labelled(np.ndarray):
+    """An array class of a user's."""
+
+
+@pytest.mark.parametrize(
+    ("batch", "dtype"),
+    [
+        ([1, np.zeros(())], "float64"),
+        ([1, np.zeros((), np.float32)], "float32"),
+        ([True, np.ones((), np.int32)], "int32"),
+        ([1.5, np.zeros((), np.float32)], "float64"),
+        ([np.float32(1), np.zeros(())], "float64"),
+    ],
+)
+def test_an_array_without_axes_is_a_number_among_numbers(batch, dtype):
+    collated = default_collate(batch)
+    assert collated.dtype == dtype
+    assert collated.tolist() == [float(number) for number in batch]
+    with pytest.raises(TypeError, match=r"found <class 'numpy.ndarray'>"):
+        default_collate([1, np.zeros(1)])
+
+
 def test_convert_leaves_one_sample_as_it_is():
     array = np.zeros(2)
     assert default_convert(array) is array
     assert default_convert(3) == 3
     assert default_convert("text") == "text"
     assert default_convert(None) is None
+    for other in (np.ma.array([1, 2], mask=[0, 1]), np.zeros(2).view(Labelled)):
+        assert default_convert(other) is other
     scalar = default_convert(np.float32(1.5))
     assert isinstance(scalar, np.ndarray)
     assert scalar.dtype == np.float32

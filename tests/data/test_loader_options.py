@@ -223,3 +223,28 @@ def test_an_iterable_data_set_takes_no_shuffle_but_none_and_false(shuffle):
 def test_the_message_about_the_timeout_is_pytorchs():
     with pytest.raises(ValueError, match=r"^timeout option should be non-negative$"):
         DataLoader([1], timeout=-1)
+
+
+@pytest.mark.parametrize(
+    ("num_workers", "name", "value", "message"),
+    [
+        (2, "prefetch_factor", 0, "prefetch_factor option must be greater than 0"),
+        (2, "prefetch_factor", -1, "prefetch_factor option should be non-negative"),
+        (2, "num_workers", -1, NEGATIVE_WORKERS),
+        (0, "num_workers", -1, NEGATIVE_WORKERS),
+        (2, "timeout", -1, "timeout option should be non-negative"),
+        (2, "timeout", float("nan"), "timeout option should be non-negative"),
+        (0, "timeout", 3, "requires timeout == 0"),
+    ],
+)
+def test_impossible_values_set_later_are_refused_by_iter(num_workers, name, value, message):
+    loader = DataLoader(range(4), 2, num_workers=num_workers)
+    good = getattr(loader, name)
+    setattr(loader, name, value)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        iter(loader)
+    # Nothing has begun, and what was wrong can be put right.
+    assert loader.state_dict()["epoch_begun"] is False
+    setattr(loader, name, good)
+    loader.num_workers = 0
+    assert len(list(loader)) == 2

@@ -248,7 +248,7 @@ def test_the_state_is_small_after_many_epochs():
     loader.skip(range(5, 9))
     state = loader.state_dict()
     assert state["epoch"] == 20
-    assert len(json.dumps(state)) < 500
+    assert len(json.dumps(state)) < 550
 
 
 def test_epochs_are_counted_also_those_before_a_resume():

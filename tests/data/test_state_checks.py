@@ -16,7 +16,7 @@ from tinytrain.data import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
-from tinytrain.data.epoch import from_runs, to_runs
+from tinytrain.data.number_sets import from_runs, to_runs
 from tinytrain.data.resumed_order import iterate_from
 
 
@@ -80,8 +80,8 @@ def test_a_state_of_another_loader_with_as_many_batches_is_refused(samples, chan
         ("batches_yielded", -1, "batches_yielded must be an integer >= 0, but is -1"),
         ("batches_yielded", 6, "batches_yielded=6 in the state is more than the 5 batches"),
         ("epoch", "x", "epoch must be an integer >= 0, but is 'x'"),
-        ("skip", [[1]], r"skip must be a list of \[epoch, first, stop, step\], but is"),
-        ("ahead", [3], r"ahead must be a list of \[first, stop, step\], but is \[3\]"),
+        ("skip", [[1]], r"skip must be a list of \[epoch, first, stop, step\] and .*, but is"),
+        ("ahead", [3], r"ahead must be a list of \[first, stop, step\] and texts, but is \[3\]"),
         ("epoch_begun", 1, "epoch_begun must be True or False"),
         ("seed", 1.5, "seed must be an integer >= 0, or None, but is 1.5"),
         ("order", None, "order must be a dictionary"),

@@ -78,8 +78,11 @@ def test_random_split_refuses():
         random_split(range(3), [5, -2])
     with pytest.raises(ValueError, match="Fraction at index 0 is not between 0 and 1"):
         random_split(range(3), [1.5, -0.5])
-    with pytest.raises(ValueError, match="must be integers, or fractions"):
-        random_split(range(10), [0.5, 0.6])
+    for fractions in ([0.5, 0.6], [0.3, 0.3, 0.3], [0.5, 1]):  # with PyTorch's sentence first
+        with pytest.raises(ValueError, match=r"Sum of input.*! .*must be integers, or fractions"):
+            random_split(range(10), fractions)
+    with pytest.raises(ValueError, match="input dataset! Nothing is 0, not 10"):
+        random_split(range(10), [])
     with pytest.warns(UserWarning, match="Length of split at index 1 is 0") as caught:
         random_split(range(2), [0.9, 0.1])
     assert caught[0].filename == __file__

@@ -62,12 +62,33 @@ def test_any_weights(weights, seed):
 
 def test_a_number_just_below_one_is_not_beyond_the_end():
     class AlmostOne(Generator):
-        def random(self, count):
-            return np.full(count, 1 - 2.0**-53)
+        def raw32(self, count):
+            return np.full(count, 2**32 - 1, dtype=np.uint32)
 
     for weights in ([0.1] * 10, [0.3, 0.3, 0.3], [3.0, 0.0]):
         last = max(i for i, weight in enumerate(weights) if weight)
         assert list(WeightedRandomSampler(weights, 2, generator=AlmostOne())) == [last, last]
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("replacement", [True, False])
+@pytest.mark.parametrize("seed", range(8))
+def test_the_draws_are_those_of_pytorch(seed, replacement):
+    torch = pytest.importorskip("torch")
+    random = np.random.default_rng(seed)
+    size = int(random.choice([1, 2, 5, 50, 1000, 5000]))
+    weights = (
+        random.random(size) * (random.random(size) > 0.3) * 10.0 ** random.integers(-5, 5, size)
+    )
+    weights[-1] = 1.0
+    for count in {1, int(random.integers(1, np.count_nonzero(weights) + 1))}:
+        generator = torch.Generator().manual_seed(seed)
+        theirs = torch.utils.data.WeightedRandomSampler(
+            weights, count, replacement, generator=generator
+        )
+        ours = WeightedRandomSampler(weights, count, replacement, generator=seed)
+        for _ in range(3):
+            assert list(ours) == list(theirs)
 
 
 @pytest.mark.slow

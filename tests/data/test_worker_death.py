@@ -78,6 +78,12 @@ def test_an_epoch_is_not_over_when_its_workers_have_died(init):
     assert (state["epoch"], state["epoch_begun"], state["batches_yielded"]) == (0, True, 0)
 
 
+def test_a_death_in_worker_init_fn_is_told_as_such():
+    iterator = iter(DataLoader(wd.Numbers(), num_workers=1, worker_init_fn=wd.exiting_init))
+    with pytest.raises(RuntimeError, match=r"worker 0 .* exited with code 4 in worker_init_fn,"):
+        next(iterator)
+
+
 def test_a_worker_killed_from_outside_is_reported():
     iterator = begun(wd.Numbers(hang=3))
     next(iterator)

@@ -84,7 +84,7 @@ def test_a_worker_that_does_not_start_is_named(monkeypatch):
 @pytest.mark.slow
 def test_what_worker_init_fn_takes_counts():
     iterator = begun(wd.Numbers(), [(0, [0])], timeout=0.5, worker_init_fn=wd.slow_init)
-    with pytest.raises(RuntimeError, match="still at work on batch 0"):
+    with pytest.raises(RuntimeError, match=r"0 \(pid \d+\) was still in worker_init_fn, for"):
         next(iterator)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tinytrain.data.sampler import Sampler
+from tinytrain.data.sampler import Sampler, generator_state, load_generator_state
+from tinytrain.data.sampler_checks import check_generator_state, digest
 from tinytrain.generator import Generator, as_generator, default_generator
 
 __all__ = ["BalancedBatchSampler"]
@@ -94,6 +95,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
     ) -> None:
         self.class_names, classes = np.unique(_checked_labels(labels), return_inverse=True)
         self.class_counts = np.bincount(classes)
+        self._labels = digest(classes)
         count = len(self.class_names)
         self.samples_per_class = _positive("samples_per_class", samples_per_class)
         self.classes_per_batch = _positive(
@@ -143,7 +145,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
 
     def state_dict(self) -> dict[str, Any] | None:
         """The generator's state, or None: without a generator the order cannot be repeated."""
-        return None if self.generator is None else {"generator": self.generator.get_state()}
+        return generator_state(self.generator)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set the generator to a state that `state_dict` returned.
@@ -151,11 +153,22 @@ class BalancedBatchSampler(Sampler[list[int]]):
         Raises
         ------
         ValueError
-            If this sampler has no generator.
+            If it is no such state, or this sampler has no generator.
         """
-        if self.generator is None:
-            raise ValueError("a BalancedBatchSampler without a generator has no state to restore")
-        self.generator.set_state(state["generator"])
+        load_generator_state(self, self.generator, state)
+
+    def check_state_dict(self, state: dict[str, Any]) -> None:
+        """Raise the ValueError of `load_state_dict`, but load nothing."""
+        check_generator_state(self, self.generator, state)
+
+    def order_settings(self) -> dict[str, Any]:
+        """The arguments that decide the order, the labels as a checksum."""
+        return {
+            "labels": self._labels,
+            "samples_per_class": self.samples_per_class,
+            "classes_per_batch": self.classes_per_batch,
+            "num_batches": self.num_batches,
+        }
 
 
 class _Deck:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
+import zlib
 from collections.abc import Iterator, Mapping
 from itertools import chain, cycle, islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +15,7 @@ from numpy.typing import ArrayLike
 from tinytrain.data.length_report import IntArray, LengthReport, checked_lengths, whole_number
 from tinytrain.data.ranks import check_rank, split_evenly
 from tinytrain.data.sampler import Sampler
+from tinytrain.data.sampler_checks import digest
 
 __all__ = ["ScheduledBatchSampler"]
 
@@ -181,6 +185,16 @@ class ScheduledBatchSampler(Sampler[list[int]]):
     def __len__(self) -> int:
         """The number of batches of the run for this rank, the same on every rank."""
         return math.ceil(len(self._sizes) / self.num_replicas)
+
+    def order_settings(self) -> dict[str, Any]:
+        """A checksum of all that decides the batches: each run of these settings is the same."""
+        words = json.dumps(
+            [
+                *(list(self.schedule.items()), self.epochs, self.seed, self.drop_last),
+                *(self.rank, self.num_replicas, self.uneven),
+            ]
+        )
+        return {"run": zlib.crc32(words.encode(), digest(self.lengths) or 0)}
 
     def report(self) -> LengthReport:
         """The figures of the whole run, of all ranks together."""

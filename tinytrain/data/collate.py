@@ -90,6 +90,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
 def default_convert(data: Any) -> Any:
     """Convert one sample that is not batched: NumPy scalars become arrays, the rest stays.
 
+    Arrays of other classes than NumPy's own, masked ones for example, are among what stays.
     Mappings, named tuples and sequences are converted item by item and keep their type; a tuple
     becomes a list, as in `default_collate`.
 
@@ -98,7 +99,7 @@ def default_convert(data: Any) -> Any:
     >>> default_convert((np.float32(0.5), "text", 7))
     [array(0.5, dtype=float32), 'text', 7]
     """
-    if isinstance(data, (np.ndarray, np.bool_, np.number)):
+    if isinstance(data, (np.ndarray, np.bool_, np.number)) and type(data).__module__ == "numpy":
         return np.asarray(data)
     if isinstance(data, Mapping):
         return _like_mapping(data, {key: default_convert(data[key]) for key in data})
@@ -115,7 +116,7 @@ def _stack_arrays(batch: Sequence[Any]) -> NDArray[Any]:
             raise _unsupported(array.dtype)
         if array.shape != first.shape:
             raise RuntimeError(
-                f"stack expects each array to be equal size, but got {list(first.shape)} at "
+                f"stack expects each tensor to be equal size, but got {list(first.shape)} at "
                 f"entry 0 and {list(array.shape)} at entry {position}; pad the samples or pass "
                 "a collate_fn of your own"
             )
@@ -139,6 +140,9 @@ def _number_dtype(number: Any) -> np.dtype[Any]:
     for kind, dtype in _PYTHON_NUMBERS.items():
         if isinstance(number, kind):
             return dtype
+    if isinstance(number, np.ndarray) and number.ndim == 0 and number.dtype.kind in _NUMERIC_KINDS:
+        own: np.dtype[Any] = number.dtype
+        return own
     raise _unsupported(type(number))
 
 

@@ -20,6 +20,8 @@ class DistributedSampler(Sampler[int]):
     its positions r, r + W, r + 2 W ... Where W does not divide n, the order is made longer by its
     own first indices; with `drop_last` its end is left out instead.
 
+    A loader's state is one of this rank, as it is one of this seed: each rank saves its own.
+
     Call `set_epoch` before every epoch, or each epoch has the order of the first.
 
     Parameters
@@ -108,5 +110,31 @@ class DistributedSampler(Sampler[int]):
         return {"epoch": self.epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Return to an epoch that `state_dict` named."""
+        """Return to an epoch that `state_dict` named.
+
+        Raises
+        ------
+        ValueError
+            If it is no such state.
+        """
+        self.check_state_dict(state)
         self.epoch = state["epoch"]
+
+    def check_state_dict(self, state: dict[str, Any]) -> None:
+        """Raise the ValueError of `load_state_dict`, but load nothing."""
+        epoch = state.get("epoch") if isinstance(state, dict) and len(state) == 1 else None
+        if not isinstance(epoch, int) or isinstance(epoch, bool):
+            raise ValueError(
+                "not the state of a DistributedSampler: expected {'epoch': an integer}, but got "
+                f"{state!r}"
+            )
+
+    def order_settings(self) -> dict[str, Any]:
+        """All that decides the order, beside the epoch."""
+        return {
+            "num_replicas": int(self.num_replicas),
+            "rank": int(self.rank),
+            "shuffle": bool(self.shuffle),
+            "seed": int(self.seed),
+            "drop_last": bool(self.drop_last),
+        }

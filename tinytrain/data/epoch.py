@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Epoch", "from_runs", "to_runs"]
+__all__ = ["Epoch", "too_short"]
 
 _END = object()
 
@@ -40,6 +40,9 @@ class Epoch:
         Whether an iterable data set has come to its end, where its own state says no more.
     passed_over
         How many batches the iterator over the order has left out already (see `Epoch.tasks`).
+    readers
+        How many workers read an iterable data set, and what other number would read the same; None
+        for a map-style one.
     """
 
     number: int
@@ -53,6 +56,7 @@ class Epoch:
     dataset_state: Any = None
     exhausted: bool = False
     passed_over: int = 0
+    readers: tuple[int, ...] | None = None
 
     def is_due(self, number: int) -> bool:
         """Whether a batch is still to be handed out."""
@@ -98,34 +102,3 @@ def too_short(position: int, found: int) -> ValueError:
         f"cannot resume after batch {position}: the sampler or data set ended after {found}; is "
         "this the data set and sampler that the state is from?"
     )
-
-
-def to_runs(numbers: Iterable[int]) -> list[list[int]]:
-    """Different numbers as a short list of [first, stop, step], each a ``range``.
-
-    Examples
-    --------
-    >>> to_runs({7, 3, 4, 5}), to_runs(range(0, 100, 2))
-    ([[3, 6, 1], [7, 8, 1]], [[0, 99, 2]])
-    """
-    left = sorted(numbers)
-    runs: list[list[int]] = []
-    start = 0
-    while start < len(left):
-        step = left[start + 1] - left[start] if start + 1 < len(left) else 1
-        end = start + 1
-        while end < len(left) and left[end] - left[end - 1] == step:
-            end += 1
-        # Two numbers that are no neighbours may each belong to a longer run.
-        if end - start == 2 and step > 1:
-            end, step = start + 1, 1
-        elif end - start == 1:
-            step = 1
-        runs.append([left[start], left[end - 1] + 1, step])
-        start = end
-    return runs
-
-
-def from_runs(runs: Iterable[Iterable[int]]) -> set[int]:
-    """The numbers that `to_runs` has written."""
-    return {number for run in runs for number in range(*run)}

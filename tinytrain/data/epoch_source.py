@@ -7,10 +7,11 @@ from typing import Any
 
 from tinytrain.data.epoch import Epoch
 from tinytrain.data.fetch import Fetcher, IterableFetcher
+from tinytrain.data.iterable import ShardedIterableDataset
 from tinytrain.data.loader_iterator import IndexedBatches, NumberedBatches, StreamedBatches
 from tinytrain.data.workers import WorkerIterator, WorkerSettings
 
-__all__ = ["open_source", "worker_settings"]
+__all__ = ["open_source", "readers_of", "worker_settings"]
 
 
 def open_source(loader: Any, epoch: Epoch, indices: Iterator[Any]) -> NumberedBatches:
@@ -47,6 +48,24 @@ def open_source(loader: Any, epoch: Epoch, indices: Iterator[Any]) -> NumberedBa
         )
 
     return StreamedBatches(open_dataset, epoch, first)
+
+
+def readers_of(loader: Any) -> tuple[int, ...] | None:
+    """How many workers read the iterable data set of a loader; None for a map-style data set.
+
+    The number comes first. Another one follows if it would read the same: a single worker reads a
+    `ShardedIterableDataset` as the process of the loader does, unless the data set has a state of
+    its own, which is kept in that process only.
+    """
+    if not loader._iterable:
+        return None
+    count = int(loader.num_workers)
+    if count > 0 and loader._pool is not None and not loader._pool.closed:
+        count = loader._pool.settings.num_workers  # persistent workers stay as many as they are
+    sharded = isinstance(loader.dataset, ShardedIterableDataset)
+    if count <= 1 and sharded and not hasattr(loader.dataset, "state_dict"):
+        return count, 1 - count
+    return (count,)
 
 
 def worker_settings(loader: Any) -> WorkerSettings:

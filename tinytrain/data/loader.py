@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike
 from tinytrain.data.collate import default_collate, default_convert
 from tinytrain.data.dataset import Dataset, IterableDataset
 from tinytrain.data.epoch import Epoch
-from tinytrain.data.epoch_source import open_source, worker_settings
+from tinytrain.data.epoch_source import open_source, readers_of, worker_settings
 from tinytrain.data.explanation import LoaderReport, explain
 from tinytrain.data.loader_iterator import ExcessWarning, LoaderIterator
 from tinytrain.data.loader_options import (
     check_batching,
     check_iterable,
+    check_workers,
     checked_context,
     checked_prefetch_factor,
     warn_about_workers,
@@ -67,8 +68,9 @@ class DataLoader:
         An iterable of lists of indices, instead of `batch_size`, `shuffle`, `sampler` and
         `drop_last`.
     num_workers
-        The number of processes that fetch batches; 0 fetches in this one. The order, and what
-        `sample_rng` gives, are the same for any number.
+        The number of processes that fetch batches; 0 fetches in this one. What `sample_rng` gives
+        and, over whole epochs, the order are the same for any number. After an epoch that was
+        broken off the next one may have another order than without workers: see the notes.
     collate_fn
         A function that makes a batch of a list of samples; `default_collate` by default.
     pin_memory
@@ -76,7 +78,8 @@ class DataLoader:
     drop_last
         Whether to leave out a last batch that is smaller.
     timeout
-        How many seconds to wait for a batch of a worker; 0 waits for ever.
+        How many seconds to wait for a batch of a worker; 0 waits for ever. The start of the
+        workers does not count, their `worker_init_fn` does.
     worker_init_fn
         Called with the number of the worker in each worker, before its first batch.
     multiprocessing_context
@@ -91,7 +94,8 @@ class DataLoader:
         How many batches each worker fetches ahead; 2 by default.
     persistent_workers
         Whether the workers, and their copies of the data set, live on after an epoch. The order
-        is the same with and without. (In PyTorch it is another from the second epoch on.)
+        is the same with and without, at the same number of workers, after a ``break`` too. (In
+        PyTorch it is another from the second epoch on.)
     pin_memory_device
         Deprecated, as in PyTorch: the chosen device is the one.
     in_order
@@ -111,19 +115,35 @@ class DataLoader:
     depend on a seed, the epoch and the index only. The seed is the first one of `generator`, or
     of the default generator of the process.
 
+    **Breaking off.** Workers ask the sampler for up to ``num_workers * prefetch_factor`` batches
+    ahead of those handed out. If the loop ends by a ``break``, the generator has moved on by what
+    the sampler drew for them. A shuffled epoch is one draw at its first batch and one at its end
+    (see `RandomSampler`). So the next epoch has the order that it would have without workers,
+    unless workers had come to the end of the indices, because fewer than
+    ``num_workers * prefetch_factor`` batches were left. Then the order is that of PyTorch with as
+    many workers, and another one than with none. A sampler that draws while it goes, as
+    `RandomSampler` with replacement does, shows it after any ``break``. A loop that is resumed
+    from a `state_dict` is not concerned.
+
+    **Threads.** One thread at a time may ask an iterator with workers for a batch: a second one
+    gets an error that names both.
+
     **Resuming.** `state_dict` says where the loader is: the state of the generator at the start
     of the epoch and the number of batches handed out since. A new loader with the same
     arguments that loads it continues in the middle of the epoch, without fetching the samples
     that were handed out, and its further epochs are those of the first loader; the number of
     workers may be another. A `generator` given to the loader should serve nothing else, because
     resuming takes it back to the start of the epoch. With ``generator=None`` the epochs after
-    the resumed one draw their seeds from the default generator: save and restore that as well.
+    the resumed one draw their seeds from the default generator: save and restore that as well. The
+    state says which of the two it was, and is refused by a loader of the other kind.
 
     A sampler or batch sampler of your own is iterated again up to the position. So it must give
     the same indices in every epoch, or take its randomness from this loader's `generator`
     alone, or offer ``state_dict()`` and ``load_state_dict(state)`` (see
-    `tinytrain.data.sampler`). An iterable data set is read again up to the position, with the
-    same number of workers, unless it has these two methods and there are no workers.
+    `tinytrain.data.sampler`). An iterable data set is read again up to the position, unless it
+    has these two methods and there are no workers. In the middle of an epoch it needs the same
+    number of workers, since another number reads other parts; it is refused otherwise. (0 and 1
+    are the same for a `ShardedIterableDataset` without the two methods.)
 
     Examples
     --------
@@ -261,10 +281,11 @@ class DataLoader:
         return length // self.batch_size if self.drop_last else math.ceil(length / self.batch_size)
 
     def __iter__(self) -> LoaderIterator:
+        check_workers(self.num_workers, self.timeout, self.prefetch_factor)
         stage = None if self._staging is None else self._staging.begin_epoch()
         # The batches of an iterable data set have no numbers but those of their coming.
         in_order = self.in_order or self.num_workers == 0 or self._iterable
-        epoch, indices = self._progress.begin(in_order)
+        epoch, indices = self._progress.begin(in_order, readers_of(self))
         excess = None
         if self._iterable and self._length_asked_for is not None:
             excess = ExcessWarning(self.dataset, self._length_asked_for, self.num_workers)
@@ -322,10 +343,11 @@ class DataLoader:
     def state_dict(self) -> dict[str, Any]:
         """The position of the loader, as a small dictionary that ``json`` can write.
 
-        It takes some 500 bytes, and 20 more for every run of batches to be skipped that are
-        evenly spaced (for all of ``range(0, 100_000, 2)`` together), and with
-        ``in_order=False`` for every gap in what has been handed out, of which there are at most
-        ``prefetch_factor * num_workers``. A sampler's own state comes on top, and that of a
+        It takes 500 to 600 bytes. Batches to be skipped take 20 bytes more for every long run that
+        is evenly spaced (for all of ``range(0, 100_000, 2)`` together), and 1.3 to 4 for each
+        that is not: 40 of 100,000 fit into 1 KB, 300 take 700 bytes more, 1,000 take 1.7 KB more.
+        What was handed out ahead with ``in_order=False`` is kept in the same way, at most
+        ``prefetch_factor * num_workers`` gaps. A sampler's own state comes on top, and that of a
         generator whose `numpy` has been drawn from (7 KB).
 
         In the middle of an epoch (also after a ``break``) it counts the batches handed out, the
@@ -352,14 +374,22 @@ class DataLoader:
         ------
         ValueError
             If it is no state, or that of a loader with another number of batches or samples,
-            another batch size, `drop_last` or class of sampler. (Data, and the sampler's own
-            arguments, are not compared.)
+            another batch size or `drop_last`, another class of sampler or other settings of it
+            (where it names them: see `tinytrain.data.sampler`), or with a generator where this one
+            has none, or the other way round; or if the epoch of an iterable data set was under way
+            with another number of workers. The data themselves are not compared.
         """
-        self._progress.load_state_dict(state, self._length(), self._order_facts())
+        self._progress.load_state_dict(state, self._length(), self._order_facts(), readers_of(self))
 
     def _order_facts(self) -> dict[str, Any]:
         index_sampler = None if self._iterable else self._index_sampler
-        return order_facts(self.dataset, index_sampler, self.batch_size, self.drop_last)
+        return order_facts(
+            self.dataset,
+            index_sampler,
+            self.batch_size,
+            self.drop_last,
+            has_generator=self.generator is not None,
+        )
 
     def _length(self) -> int | None:
         try:

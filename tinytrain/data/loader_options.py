@@ -13,6 +13,7 @@ from tinytrain.data.iterable import ShardedIterableDataset
 __all__ = [
     "check_batching",
     "check_iterable",
+    "check_workers",
     "checked_context",
     "checked_prefetch_factor",
     "warn_about_workers",
@@ -33,13 +34,7 @@ def checked_prefetch_factor(
         If one is negative, or given without workers; or if `prefetch_factor` is 0 with workers
         (where PyTorch fails at the first ``iter(loader)``, as it does for a `timeout` without).
     """
-    if num_workers < 0:
-        raise ValueError(
-            "num_workers option should be non-negative; use num_workers=0 to disable "
-            "multiprocessing."
-        )
-    if not timeout >= 0:
-        raise ValueError("timeout option should be non-negative")
+    _check_not_negative(num_workers, timeout)
     if num_workers == 0 and prefetch_factor is not None:
         raise ValueError(
             "prefetch_factor option could only be specified in multiprocessing."
@@ -49,17 +44,46 @@ def checked_prefetch_factor(
         raise ValueError("prefetch_factor option should be non-negative")
     if persistent_workers and num_workers == 0:
         raise ValueError("persistent_workers option needs num_workers > 0")
-    if prefetch_factor == 0:
-        raise ValueError(
-            "prefetch_factor option must be greater than 0 (the batches that a worker fetches "
-            "ahead), but got prefetch_factor=0"
-        )
+    check_workers(num_workers, timeout, prefetch_factor)
+    return 2 if num_workers > 0 and prefetch_factor is None else prefetch_factor
+
+
+def check_workers(num_workers: int, timeout: float, prefetch_factor: int | None) -> None:
+    """Check what may be set after the construction of a loader: at the start of each epoch.
+
+    A `prefetch_factor` without workers is of no effect here, since the number of workers may have
+    been set to 0.
+
+    Raises
+    ------
+    ValueError
+        If a value is negative or no number, `prefetch_factor` is 0 with workers, or there is a
+        `timeout` without workers.
+    """
+    _check_not_negative(num_workers, timeout)
+    if num_workers > 0 and prefetch_factor is not None:
+        if prefetch_factor < 0:
+            raise ValueError("prefetch_factor option should be non-negative")
+        if prefetch_factor == 0:
+            raise ValueError(
+                "prefetch_factor option must be greater than 0 (the batches that a worker fetches "
+                "ahead), but got prefetch_factor=0"
+            )
     if num_workers == 0 and timeout > 0:
         raise ValueError(
             "a loader without workers requires timeout == 0 (let num_workers > 0 to wait for "
             f"batches with a limit), but got timeout={timeout}"
         )
-    return 2 if num_workers > 0 and prefetch_factor is None else prefetch_factor
+
+
+def _check_not_negative(num_workers: int, timeout: float) -> None:
+    if num_workers < 0:
+        raise ValueError(
+            "num_workers option should be non-negative; use num_workers=0 to disable "
+            "multiprocessing."
+        )
+    if not timeout >= 0:
+        raise ValueError("timeout option should be non-negative")
 
 
 def checked_context(context: object, num_workers: int) -> BaseContext | None:

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from tinytrain.data.epoch import Epoch, from_runs, to_runs
+from tinytrain.data.epoch import Epoch
+from tinytrain.data.number_sets import from_compact, to_compact
 from tinytrain.data.resumed_order import iterate_from
 from tinytrain.data.sampler import load_sampler_state, sampler_state
-from tinytrain.data.state_checks import check_state
+from tinytrain.data.sampler_checks import check_sampler_state
+from tinytrain.data.state_checks import check_readers, check_state
 from tinytrain.generator import Generator, default_generator
 
 __all__ = ["Progress"]
@@ -45,11 +47,17 @@ class Progress:
         self._epoch: Epoch | None = None
         self._restored: dict[str, Any] | None = None
 
-    def begin(self, in_order: bool) -> tuple[Epoch, Iterator[Any]]:
-        """Begin the next epoch, or go on with a restored one: itself, and its indices."""
-        state, self._restored = self._restored, None
+    def begin(
+        self, in_order: bool, readers: tuple[int, ...] | None = None
+    ) -> tuple[Epoch, Iterator[Any]]:
+        """Begin the next epoch, or go on with a restored one: itself, and its indices.
+
+        `readers` says how many workers will read an iterable data set (see `Epoch.readers`).
+        """
+        state = self._restored
         resumed = state if state is not None and state["epoch_begun"] else None
         if state is not None:
+            check_readers(state, readers)
             self._set_order(state)
         base_seed = resumed["base_seed"] if resumed is not None else None
         if self._order is not None and self._reseeds and base_seed is None:
@@ -68,12 +76,15 @@ class Progress:
             words = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)
             base_seed = int(words[0]) % 2**63
         epoch = Epoch(number, seed, base_seed, order, in_order=in_order, passed_over=passed_over)
+        epoch.readers = readers
         # One that was broken off is over now.
         self._skips = {later: self._skips[later] for later in self._skips if later >= number}
         epoch.skipped = self._skips.setdefault(number, set())
         if resumed is not None:
-            epoch.position, epoch.ahead = position, from_runs(resumed["ahead"])
+            epoch.position, epoch.ahead = position, from_compact(resumed["ahead"])
             epoch.dataset_state = resumed["dataset"]
+        # Not before: where any of this fails, the state is still to be resumed.
+        self._restored = None
         self._next_epoch += 1
         self._epoch = epoch
         return epoch, indices
@@ -110,7 +121,7 @@ class Progress:
         """The epoch under way or else the next, its position, and what was handed out beyond."""
         if self._restored is not None and self._restored["epoch_begun"]:
             state = self._restored
-            return self._next_epoch, state["batches_yielded"], from_runs(state["ahead"])
+            return self._next_epoch, state["batches_yielded"], from_compact(state["ahead"])
         if self._restored is None and self._epoch is not None:
             return self._epoch.number, self._epoch.position, self._epoch.ahead
         return self._next_epoch, 0, set()
@@ -120,7 +131,9 @@ class Progress:
     ) -> dict[str, Any]:
         """The state as `DataLoader.state_dict` returns it."""
         skip = [
-            [epoch, *run] for epoch in sorted(self._skips) for run in to_runs(self._skips[epoch])
+            [epoch, *part] if isinstance(part, list) else [epoch, part]
+            for epoch in sorted(self._skips)
+            for part in to_compact(self._skips[epoch])
         ]
         if self._restored is not None:
             return {**self._restored, "skip": skip}
@@ -133,33 +146,51 @@ class Progress:
             )
         if epoch is None and self._reseeds:
             order = {**order, "generator": None}
+        if epoch is None or epoch.exhausted:
+            dataset_state = None
+        # Until a batch has come or the data set has told its place, anyone can begin.
+        begun = epoch is not None and (epoch.position > 0 or dataset_state is not None)
         return {
             "epoch": self._next_epoch if epoch is None else epoch.number,
             "epoch_begun": epoch is not None,
             "batches_yielded": 0 if epoch is None else epoch.position,
-            "ahead": [] if epoch is None else to_runs(epoch.ahead),
+            "ahead": [] if epoch is None else to_compact(epoch.ahead),
             "batches_per_epoch": length,
             "order": facts,
             **order,
             "seed": self._seed if epoch is None else epoch.seed,
             "base_seed": None if epoch is None else epoch.base_seed,
             "skip": skip,
-            "dataset": None if epoch is None or epoch.exhausted else dataset_state,
+            "num_workers": epoch.readers[0] if begun and epoch and epoch.readers else None,
+            "dataset": dataset_state,
         }
 
     def load_state_dict(
-        self, state: dict[str, Any], length: int | None, facts: dict[str, Any]
+        self,
+        state: dict[str, Any],
+        length: int | None,
+        facts: dict[str, Any],
+        readers: tuple[int, ...] | None = None,
     ) -> None:
         """Restore a state, as `DataLoader.load_state_dict` does."""
         needs_generator = None if self._reseeds else self._order is not None
         check_state(state, facts, length, needs_generator)
+        check_readers(state, readers)
+        if not self._own_sampler:
+            check_sampler_state(self._sampler, state["sampler"])
         self._restored = dict(state)
         self._next_epoch = state["epoch"]
         # A seed that is the generator's is not kept: after the epoch the state names none.
         self._seed = None if self._is_seeded_by_generator() else state["seed"]
         self._skips = {}
-        for epoch, *run in state["skip"]:
-            self._skips.setdefault(epoch, set()).update(range(*run))
+        for epoch, *part in state["skip"]:
+            numbers = from_compact(part if len(part) == 1 else [part])
+            self._skips.setdefault(epoch, set()).update(numbers)
+
+    def let_anyone_read(self) -> None:
+        """Allow a restored epoch another number of workers (for a look ahead, not for training)."""
+        if self._restored is not None:
+            self._restored["num_workers"] = None
 
     def _is_seeded_by_generator(self) -> bool:
         return self._order is not None and not self._reseeds

@@ -69,6 +69,8 @@ def first_batches(loader: Any, count: int) -> tuple[list[Any], float]:
     with random_states_kept(dataset, loader.collate_fn):
         iterable = isinstance(dataset, IterableDataset)
         clone = _copied(loader, dataset=copy.copy(dataset) if iterable else dataset)
+        if iterable:
+            clone._progress.let_anyone_read()
         batches = iter(clone)
         source = batches._source
         watch = source.fetch = _Stopwatch(source.fetch)

@@ -4,6 +4,11 @@ A sampler may offer two methods, with which a `DataLoader` resumes in the middle
 ``state_dict()``, the state (for ``json``) from which the next ``iter(sampler)`` will start, or
 None if it cannot tell; and ``load_state_dict(state)``, after which ``iter(sampler)`` gives the
 same indices again. A sampler without the two must give the same indices in every epoch.
+
+Two more are asked where a sampler has them. ``order_settings()`` returns what decides the order
+besides that state, a small dictionary for ``json``: a loader refuses a state of other settings.
+``check_state_dict(state)`` raises the error that ``load_state_dict(state)`` would raise, without
+loading it: so a broken state is refused at once, and not when the epoch begins.
 """
 
 from __future__ import annotations
@@ -12,6 +17,12 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, TypeVar, cast
 
+from tinytrain.data.sampler_checks import (
+    check_generator_state,
+    check_sampler_state,
+    digest,
+    sampler_settings,
+)
 from tinytrain.generator import Generator, as_generator, default_generator
 
 __all__ = ["BatchSampler", "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler"]
@@ -153,6 +164,10 @@ class RandomSampler(Sampler[int]):
         else:
             generator.skip_randperm(n)
 
+    def order_settings(self) -> dict[str, Any]:
+        """Whether and how many are drawn, beside the generator's state."""
+        return {"replacement": self.replacement, "num_samples": self.num_samples}
+
     def state_dict(self) -> dict[str, Any] | None:
         """The generator's state, or None: without a generator the order cannot be repeated."""
         return generator_state(self.generator)
@@ -160,6 +175,10 @@ class RandomSampler(Sampler[int]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set the generator to a state that `state_dict` returned."""
         load_generator_state(self, self.generator, state)
+
+    def check_state_dict(self, state: dict[str, Any]) -> None:
+        """Raise the ValueError of `load_state_dict`, but load nothing."""
+        check_generator_state(self, self.generator, state)
 
 
 class SubsetRandomSampler(Sampler[Any]):
@@ -190,6 +209,10 @@ class SubsetRandomSampler(Sampler[Any]):
         """The number of indices."""
         return len(self.indices)
 
+    def order_settings(self) -> dict[str, Any]:
+        """A checksum of the indices, if they are numbers or strings."""
+        return {"indices": digest(self.indices)}
+
     def state_dict(self) -> dict[str, Any] | None:
         """The generator's state, or None: without a generator the order cannot be repeated."""
         return generator_state(self.generator)
@@ -197,6 +220,10 @@ class SubsetRandomSampler(Sampler[Any]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set the generator to a state that `state_dict` returned."""
         load_generator_state(self, self.generator, state)
+
+    def check_state_dict(self, state: dict[str, Any]) -> None:
+        """Raise the ValueError of `load_state_dict`, but load nothing."""
+        check_generator_state(self, self.generator, state)
 
 
 class BatchSampler(Sampler[list[Any]]):
@@ -256,6 +283,14 @@ class BatchSampler(Sampler[list[Any]]):
         """Restore the wrapped sampler."""
         load_sampler_state(self.sampler, state)
 
+    def check_state_dict(self, state: dict[str, Any]) -> None:
+        """Raise the error of the wrapped sampler's `load_state_dict`, if it can tell."""
+        check_sampler_state(self.sampler, state)
+
+    def order_settings(self) -> dict[str, Any]:
+        """The settings of the wrapped sampler. (Its own two a loader notes by itself.)"""
+        return sampler_settings(self.sampler)
+
 
 def generator_state(generator: Generator | None) -> dict[str, Any] | None:
     """The state of a sampler that is one of its generator; None without a generator."""
@@ -266,12 +301,8 @@ def load_generator_state(
     sampler: object, generator: Generator | None, state: dict[str, Any]
 ) -> None:
     """Set a sampler's generator to a state that `generator_state` returned."""
-    if generator is None:
-        raise ValueError(
-            f"a {type(sampler).__name__} without a generator has no state to restore; "
-            "give it generator=..."
-        )
-    generator.set_state(state["generator"])
+    check_generator_state(sampler, generator, state)
+    cast("Generator", generator).set_state(state["generator"])
 
 
 def sampler_state(sampler: object) -> dict[str, Any] | None:

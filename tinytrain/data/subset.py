@@ -181,7 +181,8 @@ def _split_sizes(total: int, lengths: Sequence[int | float]) -> list[int]:
         sizes = [operator.index(cast("int", length)) for length in lengths]
     except TypeError:
         raise ValueError(
-            "lengths must be integers, or fractions that add up to 1 (not above), "
+            "Sum of input lengths does not equal the length of the input dataset! Lengths must "
+            "be integers, or fractions that add up to 1 (not above), "
             f"but got {list(lengths)} with the sum {sum(lengths)}"
         ) from None
     if any(size < 0 for size in sizes):
@@ -189,7 +190,7 @@ def _split_sizes(total: int, lengths: Sequence[int | float]) -> list[int]:
     if sum(sizes) != total:
         raise ValueError(
             "Sum of input lengths does not equal the length of the input dataset! "
-            f"{' + '.join(map(str, sizes))} is {sum(sizes)}, not {total}"
+            f"{' + '.join(map(str, sizes)) or 'Nothing'} is {sum(sizes)}, not {total}"
         )
     return sizes
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tinytrain.data.sampler import Sampler, generator_state, load_generator_state
+from tinytrain.data.sampler_checks import check_generator_state, digest
 from tinytrain.generator import Generator, as_generator
 
 __all__ = ["WeightedRandomSampler"]
@@ -18,12 +19,15 @@ class WeightedRandomSampler(Sampler[int]):
     """Random indices 0 ... n - 1, index i with a probability in proportion to weight i.
 
     With replacement a draw is the inverse of the cumulative distribution: the first i with
-    ``w_0 + ... + w_i > u sum(w)``, u uniform in [0, 1). Without replacement each index gets the
-    time ``-log(u) / w_i``, and the indices of the smallest times come in their order, which is
-    the order of drawing one after the other in proportion to the weights that are left.
+    ``w_0 + ... + w_i >= u sum(w)``, u uniform in [0, 1). Without replacement each index gets the
+    time ``-log(1 - u) / w_i``, and the indices of the smallest times come in their order, which
+    is the order of drawing one after the other in proportion to the weights that are left. An
+    epoch of a single index is drawn in this second way.
 
-    The arguments are those of PyTorch's sampler of the same name, the draws are not its own:
-    PyTorch can draw an index of weight zero, and refuses more than 2**24 weights.
+    The order is that of PyTorch's sampler of the same name with a generator of the same seed, on
+    the CPU, over all epochs. What PyTorch does besides is an error here or does not happen: it
+    gives an index of weight zero where fewer are above zero than are to be drawn without
+    replacement (and, once in 2**53 draws, with), and refuses more than 2**24 weights.
 
     Parameters
     ----------
@@ -84,11 +88,9 @@ class WeightedRandomSampler(Sampler[int]):
             )
 
     def __iter__(self) -> Iterator[int]:
-        generator = as_generator(self.generator)
-        possible = np.flatnonzero(self.weights)
-        draw = _with_replacement if self.replacement else _without_replacement
-        drawn = draw(self.weights[possible], self.num_samples, generator)
-        yield from possible[drawn].tolist()
+        with_replacement = self.replacement and self.num_samples > 1
+        draw = _with_replacement if with_replacement else _without_replacement
+        yield from draw(self.weights, self.num_samples, as_generator(self.generator)).tolist()
 
     def __len__(self) -> int:
         """The number of indices of an epoch."""
@@ -102,24 +104,50 @@ class WeightedRandomSampler(Sampler[int]):
         """Set the generator to a state that `state_dict` returned."""
         load_generator_state(self, self.generator, state)
 
+    def check_state_dict(self, state: dict[str, Any]) -> None:
+        """Raise the ValueError of `load_state_dict`, but load nothing."""
+        check_generator_state(self, self.generator, state)
+
+    def order_settings(self) -> dict[str, Any]:
+        """The arguments that decide the order, the weights as a checksum."""
+        return {
+            "weights": digest(self.weights),
+            "num_samples": self.num_samples,
+            "replacement": self.replacement,
+        }
+
+
+def _uniform(count: int, generator: Generator) -> NDArray[np.float64]:
+    """Numbers in [0, 1) as PyTorch makes them: the low 53 bits of two outputs."""
+    words = generator.raw32(2 * count).astype(np.uint64)
+    bits = ((words[0::2] << np.uint64(32)) | words[1::2]) & np.uint64(2**53 - 1)
+    return np.asarray(bits.astype(np.float64) * 2.0**-53)
+
 
 def _with_replacement(
     weights: NDArray[np.float64], count: int, generator: Generator
 ) -> NDArray[np.intp]:
-    # Divided by the largest, so that the sum of huge weights does not overflow.
-    cumulative = np.cumsum(weights / weights.max())
-    drawn = np.searchsorted(cumulative, generator.random(count) * cumulative[-1], side="right")
-    # u < 1, but the product may be rounded up to the sum.
-    return np.asarray(np.minimum(drawn, weights.size - 1))
+    possible = np.flatnonzero(weights)
+    weights = weights[possible]
+    with np.errstate(over="ignore"):
+        cumulative = np.cumsum(weights)
+    if cumulative[-1] == np.inf:
+        cumulative = np.cumsum(weights / weights.max())
+    cumulative /= cumulative[-1]
+    return possible[np.searchsorted(cumulative, _uniform(count, generator), side="left")]
 
 
 def _without_replacement(
     weights: NDArray[np.float64], count: int, generator: Generator
 ) -> NDArray[np.intp]:
-    # In (0, 1), neither end included; and logarithms, because times of tiny weights overflow.
-    uniform = generator.random(weights.size) * (1 - 2.0**-52) + 2.0**-53
-    times = np.log(-np.log(uniform)) - np.log(weights)
-    return np.argsort(times, kind="stable")[:count]
+    possible = np.flatnonzero(weights)
+    # An index of weight zero takes its number, too: PyTorch's order depends on it.
+    waited = -np.log1p(-_uniform(weights.size, generator))[possible]
+    weights = weights[possible]
+    with np.errstate(divide="ignore", over="ignore", under="ignore"):  # u may be 0
+        rates, logarithms = weights / waited, np.log(weights) - np.log(waited)
+    # The logarithms part what is too large or too small for a quotient.
+    return possible[np.lexsort((-logarithms, -rates))[:count]]
 
 
 def _checked_weights(weights: ArrayLike) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ from tinytrain.data.workers.info import WorkerInfo, set_worker_info
 from tinytrain.data.workers.interrupts import ignore_interrupts
 from tinytrain.data.workers.lifeline import die_with_parent, parent_is_gone
 from tinytrain.data.workers.luggage import Luggage
-from tinytrain.data.workers.messages import Answer, BeginEpoch, Ready, Task
+from tinytrain.data.workers.messages import Answer, BeginEpoch, Initialized, Ready, Task
 from tinytrain.data.workers.pieces import Assembly, pieces_of
 from tinytrain.data.workers.transport import pack
 from tinytrain.generator import manual_seed
@@ -73,7 +73,8 @@ def run_worker(start: Start) -> None:
     worker = _Worker(start)
     try:
         _send(start.results, Ready())
-        worker.initialize()
+        if worker.initialize():
+            _send(start.results, Initialized())
         for message in inbox:
             if isinstance(message, BeginEpoch):
                 worker.begin(message)
@@ -87,7 +88,7 @@ def run_worker(start: Start) -> None:
     _leave()
 
 
-def _send(connection: Connection, message: Ready | Answer) -> None:
+def _send(connection: Connection, message: Ready | Initialized | Answer) -> None:
     for piece in pieces_of(message):
         connection.send_bytes(piece)
 
@@ -183,11 +184,13 @@ class _Worker:
         self._dataset, self._collate, self._init = start.luggage.open()
         set_worker_info(WorkerInfo(start.number, start.num_workers, seed, self._dataset))
 
-    def initialize(self) -> None:
-        """Call `worker_init_fn`, for which the loader's `timeout` counts already."""
-        if self._never_ready is None and self._init is not None:
-            init = self._init
-            self._never_ready = self._failure_in(lambda: init(self._start.number))
+    def initialize(self) -> bool:
+        """Call `worker_init_fn`, for which the loader's `timeout` counts already: is there one?"""
+        if self._never_ready is not None or self._init is None:
+            return False
+        init = self._init
+        self._never_ready = self._failure_in(lambda: init(self._start.number))
+        return True
 
     def begin(self, epoch: BeginEpoch) -> None:
         """Make the fetcher of an epoch."""

@@ -59,7 +59,8 @@ class WorkerIterator:
         handed out first.
     RuntimeError
         From ``next``: if a worker died or the timeout is over; the message says which worker, how,
-        and what it was doing.
+        and what it was doing. Also if two threads ask at the same time, the second of them; the
+        first goes on.
     """
 
     def __init__(
@@ -99,13 +100,14 @@ class WorkerIterator:
         self._last_batches: deque[list[Any]] | None = None
         self._closed = False
         self._broken: Failure | None = None
-        try:
-            pool.begin_epoch(seed, epoch)
-            self._epoch = pool.epoch
-            self._send_tasks()
-        except BaseException as error:
-            self._break(error)
-            raise
+        with pool.used_by_one_thread():
+            try:
+                pool.begin_epoch(seed, epoch)
+                self._epoch = pool.epoch
+                self._send_tasks()
+            except BaseException as error:
+                self._break(error)
+                raise
 
     @property
     def _workers(self) -> Sequence[Any]:
@@ -116,6 +118,10 @@ class WorkerIterator:
         return self
 
     def __next__(self) -> Any:
+        with self._pool.used_by_one_thread():
+            return self._next_batch()
+
+    def _next_batch(self) -> Any:
         if self._broken is not None:
             raise_failure(self._broken)
         if self._closed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Answer", "BeginEpoch", "Ready", "Task"]
+__all__ = ["Answer", "BeginEpoch", "Initialized", "Ready", "Task"]
 
 _SHOWN_INDICES = 20
 
@@ -49,6 +49,11 @@ class Task:
 @dataclass(frozen=True, slots=True)
 class Ready:
     """From a worker: it has started, and has the data set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Initialized:
+    """From a worker: its `worker_init_fn` has come to an end."""
 
 
 @dataclass(frozen=True, slots=True)

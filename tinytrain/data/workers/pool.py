@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import threading
 import time
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import wait
 from typing import Any, NoReturn
 
@@ -21,7 +22,7 @@ from tinytrain.data.workers.context import choose_context, warm_up
 from tinytrain.data.workers.failure import failure_of
 from tinytrain.data.workers.interrupts import QuietName, hold_interrupts
 from tinytrain.data.workers.luggage import Luggage, packed_luggage
-from tinytrain.data.workers.messages import Answer, BeginEpoch, Ready, Task
+from tinytrain.data.workers.messages import Answer, BeginEpoch, Initialized, Ready, Task
 from tinytrain.data.workers.pieces import has_room, pieces_of
 from tinytrain.data.workers.process import (
     ENDED_EARLY,
@@ -75,6 +76,8 @@ class WorkerPool:
         self._begin = time.monotonic()
         # The workers outlive the pool by the time they take to stop: nothing here refers to it.
         self._finalizer = weakref.finalize(self, stop, self._workers, os.getpid())
+        self._in_use = threading.RLock()  # for a signal handler of the same thread
+        self._used_by = ""
         _warn_about_generators(settings.dataset)
         try:
             self._start(base_seed)
@@ -162,7 +165,31 @@ class WorkerPool:
         finally:
             their_tasks.close()
             their_results.close()
-        self._workers.append(Worker(number, process, tasks, results, arena))
+        worker = Worker(number, process, tasks, results, arena)
+        worker.initializing = settings.worker_init_fn is not None
+        self._workers.append(worker)
+
+    @contextlib.contextmanager
+    def used_by_one_thread(self) -> Iterator[None]:
+        """Keep other threads out of the block: two that read the same connection may wait for ever.
+
+        Raises
+        ------
+        RuntimeError
+            If another thread is in such a block. It goes on undisturbed.
+        """
+        this = threading.current_thread().name
+        if not self._in_use.acquire(blocking=False):
+            raise RuntimeError(
+                f"thread {this!r} asked the workers of a DataLoader for a batch while thread "
+                f"{self._used_by!r} was waiting for one. Let one thread iterate and hand the "
+                "batches on, for example by a queue.Queue, or hold a lock around next(iterator)"
+            )
+        self._used_by = this
+        try:
+            yield
+        finally:
+            self._in_use.release()
 
     # ------------------------------------------------------------ tasks out
 
@@ -264,6 +291,8 @@ class WorkerPool:
             return True
         if isinstance(message, Ready):
             worker.ready_at = time.monotonic()
+        elif isinstance(message, Initialized):
+            worker.initializing = False
         else:
             task = worker.in_flight.popleft()
             self._arrived.append((worker.number, self._opened(message, task, worker)))

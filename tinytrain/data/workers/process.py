@@ -37,6 +37,7 @@ class Worker:
     results: Connection
     arena: Arena
     ready_at: float | None = None  # in seconds of time.monotonic; None before
+    initializing: bool = False  # whether its worker_init_fn may still be at work
     in_flight: deque[Task] = field(default_factory=deque)
     assembly: Assembly = field(default_factory=Assembly)  # of its answers
 
@@ -51,6 +52,11 @@ class Worker:
     def tasks_in_flight(self) -> str:
         """What it was asked for: batches and indices."""
         return ", ".join(map(str, self.in_flight))
+
+    @property
+    def in_init(self) -> bool:
+        """Whether it is in its `worker_init_fn`, as far as is known."""
+        return self.ready and self.initializing
 
 
 def death_report(gone: Sequence[Worker]) -> str:
@@ -67,11 +73,11 @@ def death_report(gone: Sequence[Worker]) -> str:
 def timeout_report(timeout: float, workers: Sequence[Worker]) -> str:
     """What to say when no batch came in time: who works at what."""
     lines = [f"DataLoader timed out after {timeout} seconds"]
-    lines += [
-        f"{worker} was still at work on {worker.tasks_in_flight()}"
-        for worker in workers
-        if worker.in_flight
-    ]
+    for worker in workers:
+        if worker.in_init:
+            lines.append(f"{worker} was still in worker_init_fn, for which the timeout counts, too")
+        elif worker.in_flight:
+            lines.append(f"{worker} was still at work on {worker.tasks_in_flight()}")
     return "\n".join(lines)
 
 
@@ -98,6 +104,8 @@ def _ending(worker: Worker) -> str:
         how = f"was killed by signal {code}"
         if code == "SIGKILL":
             how += " (which is also what the system does when memory is short)"
+    if worker.in_init:
+        how += " in worker_init_fn,"
     if worker.in_flight:
         how += f" with these tasks in flight: {worker.tasks_in_flight()}"
     return how
