@@ -205,7 +205,6 @@ OTHERS = {
     ),
     "weights": (wrs([1.0, 2.0, 3.0]), wrs([1.0, 2.0, 4.0])),
     "draws": (wrs([1.0] * 12), wrs([1.0] * 12, 12, False)),
-    "rank": (dist(), dist(rank=1)),
     "seed": (dist(), dist(seed=1)),
     "shuffle": (dist(), dist(shuffle=False)),
     "ranks": (dist(3, drop_last=False), dist(3, drop_last=True)),
@@ -229,6 +228,15 @@ def test_other_settings_of_the_sampler_are_refused(one, other):
     rest = epoch(iterator)
     loader.load_state_dict(state)
     assert epoch(loader) == rest
+
+
+def test_all_ranks_share_one_state():
+    """Rank 0 may save it for the others: each goes on with its own share."""
+    state, _ = state_after(DataLoader(range(12), batch_size=2, **dist()), 1)
+    straight = epoch(DataLoader(range(12), batch_size=2, **dist(rank=1)))
+    other = DataLoader(range(12), batch_size=2, **dist(rank=1))
+    other.load_state_dict(state)
+    assert epoch(other) == straight[1:]
 
 
 def test_the_message_names_what_differs():

@@ -20,7 +20,7 @@ class DistributedSampler(Sampler[int]):
     its positions r, r + W, r + 2 W ... Where W does not divide n, the order is made longer by its
     own first indices; with `drop_last` its end is left out instead.
 
-    A loader's state is one of this rank, as it is one of this seed: each rank saves its own.
+    A loader's state is that of all ranks: one of them may save it for the others.
 
     Call `set_epoch` before every epoch, or each epoch has the order of the first.
 
@@ -130,10 +130,9 @@ class DistributedSampler(Sampler[int]):
             )
 
     def order_settings(self) -> dict[str, Any]:
-        """All that decides the order, beside the epoch."""
+        """All that decides the order of the ranks together, beside the epoch."""
         return {
             "num_replicas": int(self.num_replicas),
-            "rank": int(self.rank),
             "shuffle": bool(self.shuffle),
             "seed": int(self.seed),
             "drop_last": bool(self.drop_last),
