@@ -33,6 +33,7 @@ myst_substitutions = {
     "house": house.draw(),
     "lines": {p.relative_to(ROOT).as_posix(): f"{house.lines_of(p):,}" for p in files},
     "total": f"{house.lines_of(ROOT / 'tinytrain'):,}",
+    "spine": f"{sum(map(house.lines_of, house.spine())):,}",
     "reference": reference.reference(),
     "flags": reference.flags(),
 }

@@ -5,6 +5,7 @@ sources are parsed, so that imports inside functions count as well.
 """
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
@@ -136,6 +137,19 @@ def lines_of(path: Path) -> int:
     """Return the number of lines of a file, or of all Python files of a folder."""
     files = path.rglob("*.py") if path.is_dir() else [path]
     return sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files)
+
+
+def spine() -> list[Path]:
+    """Return the files that the page on reading leads through, in its order.
+
+    Examples
+    --------
+    >>> [path.name for path in spine()][:3]
+    ['backend.py', 'in_place.py', 'autograd.py']
+    """
+    page = (ROOT / "docs" / "reading.md").read_text(encoding="utf-8")
+    names = re.findall(r'lines\["([^"]+)"\]', page)
+    return [ROOT / name for name in dict.fromkeys(names)]
 
 
 # ------------------------------------------------------------------------------ the picture

@@ -2,10 +2,15 @@
 
 What a namespace that users import from offers in its `__all__` stands on that namespace's page,
 under the name users write; the rest stands on the page of the inner modules, by file.
+
+What a class inherits stands with it. Members that come from an inner class, of which users know
+nothing, are documented in full: `sum` with `Tensor`, `save` with `Trainer`. For those of a class
+that has an entry of its own there is a line of links: from `AdamW` to `Optimizer.step`.
 """
 
 import importlib
 import inspect
+from collections.abc import Collection, Mapping
 from types import ModuleType
 
 from docs.house import modules
@@ -19,6 +24,7 @@ NAMESPACES = (
     "tinytrain.optim.lr_scheduler",
     "tinytrain.data",
     "tinytrain.train",
+    "tinytrain.linalg",
     "tinytrain.models",
     "tinytrain.memory",
     "tinytrain.explain",
@@ -40,24 +46,113 @@ def reference() -> dict[str, str]:
     >>> "tinytrain.ops.arithmetic" in pages["inner"]
     True
     """
-    pages: dict[str, str] = {}
-    shown: set[int] = set()
-    for namespace in NAMESPACES:
-        module = importlib.import_module(namespace)
-        names = [name for name in offered(module) if id(getattr(module, name)) not in shown]
-        shown.update(id(getattr(module, name)) for name in names)
-        pages[namespace] = _directive(namespace, names)
+    shown = entries()
+    pages = {
+        namespace: "\n".join(
+            [
+                "```{eval-rst}",
+                f".. automodule:: {namespace}",
+                *(_entry(name, shown) for name in shown.values() if name[0] == namespace),
+                "```",
+            ]
+        )
+        for namespace in NAMESPACES
+    }
     sections = []
     for name in modules():
         if name in NAMESPACES:
             continue
         module = importlib.import_module(name)
-        names = [inner for inner in defined(module) if id(getattr(module, inner)) not in shown]
+        names = [inner for inner in defined(module) if getattr(module, inner) not in shown]
         if names:
             # The module tinytrain.tensor and the function tt.tensor cannot share one link target.
             shadowed = not inspect.ismodule(_as_written(name))
             sections.append(f"## {name}\n\n{_directive(name, names, link_target=not shadowed)}")
     return {**pages, INNER: "\n\n".join(sections)}
+
+
+def entries() -> dict[object, tuple[str, str]]:
+    """Return for every public class and function the namespace and the name of its entry.
+
+    Examples
+    --------
+    >>> import tinytrain
+    >>> entries()[tinytrain.optim.AdamW], entries()[tinytrain.Trainer]
+    (('tinytrain.optim', 'AdamW'), ('tinytrain.train', 'Trainer'))
+    """
+    found: dict[object, tuple[str, str]] = {}
+    for namespace in NAMESPACES:
+        module = importlib.import_module(namespace)
+        for name in offered(module):
+            found.setdefault(getattr(module, name), (namespace, name))
+    return found
+
+
+def inherited(kind: type, public: Collection[object]) -> dict[type, list[str]]:
+    """Return the documented members that a class inherits from public classes, by class.
+
+    What a public class has itself from inner ones counts as its own.
+
+    Examples
+    --------
+    >>> import tinytrain
+    >>> found = inherited(tinytrain.optim.AdamW, entries())
+    >>> found[tinytrain.optim.Adam]
+    ['needed_state', 'update']
+    >>> "step" in found[tinytrain.optim.Optimizer]
+    True
+    >>> "sum" in inherited(tinytrain.nn.Parameter, entries())[tinytrain.Tensor]
+    True
+    >>> inherited(tinytrain.Tensor, entries())
+    {}
+    """
+    bases = [base for base in kind.__mro__[1:] if base in public]
+    found: dict[type, list[str]] = {}
+    seen = _members(kind, bases)
+    for position, base in enumerate(bases):
+        names = _members(base, bases[position + 1 :]) - seen
+        seen |= names
+        if names:
+            found[base] = sorted(names)
+    return found
+
+
+def _members(kind: type, bases: list[type]) -> set[str]:
+    """Return the documented members of a class that do not come from its public bases."""
+    beyond = {object, *(ancestor for base in bases for ancestor in base.__mro__)}
+    return {
+        name
+        for ancestor in kind.__mro__
+        if ancestor not in beyond and ancestor.__module__.startswith("tinytrain")
+        for name, value in vars(ancestor).items()
+        if not name.startswith("_")
+        and (inspect.isroutine(value) or isinstance(value, property))
+        and inspect.getdoc(value)
+    }
+
+
+def _entry(place: tuple[str, str], public: Mapping[object, tuple[str, str]]) -> str:
+    """Return the directive for one class or function, with links to what it inherits."""
+    namespace, name = place
+    value = getattr(importlib.import_module(namespace), name)
+    if not inspect.isclass(value):
+        return f"\n.. autofunction:: {namespace}.{name}"
+    foreign = [
+        base.__name__
+        for base in value.__mro__[1:]
+        if base in public or not base.__module__.startswith("tinytrain")
+    ]
+    lines = [
+        f"\n.. autoclass:: {namespace}.{name}",
+        "   :members:",
+        f"   :inherited-members: {', '.join(foreign)}",
+        "",
+    ]
+    for base, names in inherited(value, public).items():
+        above = ".".join(public[base])
+        links = ", ".join(f":py:obj:`{member} <{above}.{member}>`" for member in names)
+        lines.append(f"   From :py:obj:`{base.__name__} <{above}>`: {links}.\n")
+    return "\n".join(lines)
 
 
 def offered(module: ModuleType) -> list[str]:

@@ -4,6 +4,7 @@ import ast
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 import tinytrain
+import tinytrain.testing.mock
+from docs import house, reference
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "tinytrain"
@@ -262,6 +265,52 @@ def test_public_names_exist_and_are_listed_once():
     assert tinytrain.float32 == np.float32
 
 
+NAMESPACES = [
+    tinytrain,
+    tinytrain.data,
+    tinytrain.explain,
+    tinytrain.linalg,
+    tinytrain.memory,
+    tinytrain.models,
+    tinytrain.nn,
+    tinytrain.nn.functional,
+    tinytrain.nn.init,
+    tinytrain.optim,
+    tinytrain.optim.lr_scheduler,
+    tinytrain.testing,
+    tinytrain.testing.mock,
+    tinytrain.train,
+]
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES, ids=lambda namespace: namespace.__name__)
+def test_every_public_name_has_an_example(namespace):
+    documented = {name: getattr(namespace, name).__doc__ for name in reference.offered(namespace)}
+    example = r"\n *Examples\n *-{8}\n(?s:.*)>>> "
+    assert [name for name, text in documented.items() if not re.search(example, text or "")] == []
+
+
+def test_only_what_users_need_is_public():
+    assert {"xp_of"} <= set(tinytrain.__all__)
+    assert {"check_source"} <= set(tinytrain.testing.__all__)
+    assert not {"FlatBuffer", "gradient_arrays"} & set(tinytrain.optim.__all__)
+
+
+def test_the_reference_has_every_namespace():
+    assert {namespace.__name__ for namespace in NAMESPACES} == set(reference.NAMESPACES)
+    index = (ROOT / "docs/api/index.md").read_text().split()
+    for page in (ROOT / "docs/api").glob("*.md"):
+        assert page.stem in {*index, "index"}
+
+
+def test_what_a_class_inherits_is_in_the_reference():
+    page = reference.reference()["tinytrain"]
+    assert ".. autoclass:: tinytrain.Tensor\n   :members:\n   :inherited-members:" in page
+    assert not reference.inherited(tinytrain.Tensor, reference.entries())
+    optimizers = reference.reference()["tinytrain.optim"]
+    assert ":py:obj:`step <tinytrain.optim.Optimizer.step>`" in optimizers
+
+
 def test_test_files_have_names_of_their_own():
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert len(set(names)) == len(names)
@@ -277,6 +326,43 @@ def test_no_test_hides_another_of_its_name():
                 if isinstance(node, ast.FunctionDef) and node.name.startswith("test")
             ]
             assert len(set(tests)) == len(tests), path
+
+
+def test_map_and_reading_order_are_one():
+    stops = re.findall(r"(?m)^## \d+\. `(.+)`$", (ROOT / "docs/reading.md").read_text())
+    rows = re.findall(r"(?m)^\| `(.+?)` \|", (ROOT / "README.md").read_text())
+    assert rows == stops
+    assert len(stops) > 15
+
+
+def test_the_readme_knows_how_long_the_spine_is():
+    readme = (ROOT / "README.md").read_text()
+    files, lines, total = (
+        int(number.replace(",", ""))
+        for number in re.search(
+            r"the (\d+) files of the \[reading order\].*?has ([\d,]+) lines.*?has ([\d,]+)\.",
+            readme,
+            re.DOTALL,
+        ).groups()
+    )
+    assert files == len(house.spine())
+    assert lines == pytest.approx(sum(map(house.lines_of, house.spine())), rel=0.1)
+    assert total == pytest.approx(house.lines_of(PACKAGE), rel=0.1)
+
+
+def test_the_design_tells_of_every_part():
+    design = (ROOT / "docs/design.md").read_text()
+    table = design[design.index("| part |") : design.index("Why a rule so strict?")]
+    told = re.findall(r"`([^`]+)`", "".join(row.split("|")[1] for row in table.splitlines() if row))
+    assert sorted(told) == sorted({house.part_of(name) for name in house.modules()})
+
+
+def test_every_page_has_its_place():
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
+    index = (ROOT / "docs/index.md").read_text()
+    tree = index[index.index("{toctree}") :].split()
+    assert pages <= set(tree)
+    assert all(f"]({page}.md)" in index for page in pages)
 
 
 def test_the_map_in_the_readme_is_up_to_date(monkeypatch):

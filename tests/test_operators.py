@@ -83,12 +83,17 @@ def test_bits_of_floating_point_are_refused(name):
             apply(left, right)
 
 
-@pytest.mark.parametrize("name", ["floordiv", "mod", "pow", "lshift", "rshift"])
+@pytest.mark.parametrize("name", ["sub", "floordiv", "mod", "pow", "lshift", "rshift"])
 def test_two_booleans_are_no_numbers(name):
     mask = tt.tensor([True, False])
     for left, right in [(mask, mask), (mask, True), (True, mask)]:
         with pytest.raises(TypeError, match="not for two booleans"):
             getattr(operator, name)(left, right)
+
+
+def test_a_boolean_has_no_negative():
+    with pytest.raises(TypeError, match="for numbers, not for booleans: use ~x"):
+        -tt.tensor([True, False])
 
 
 @pytest.mark.parametrize("name", [*ARITHMETIC, *BITS, "matmul"])

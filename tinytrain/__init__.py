@@ -11,7 +11,7 @@ from tinytrain import data, explain, linalg, memory, models, nn, optim, train
 from tinytrain.allocator import keep_freed_memory
 from tinytrain.anomaly import AnomalyError, detect_anomaly
 from tinytrain.autograd import Function, enable_grad, is_grad_enabled, no_grad
-from tinytrain.backend import get_device, set_device, synchronize
+from tinytrain.backend import get_device, set_device, synchronize, xp_of
 from tinytrain.creation import (
     arange,
     from_numpy,
@@ -290,6 +290,7 @@ __all__ = [
     "unsqueeze",
     "var",
     "where",
+    "xp_of",
     "zeros",
     "zeros_like",
 ]

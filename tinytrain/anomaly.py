@@ -33,7 +33,17 @@ PACKAGE = f"{Path(__file__).parent}{os.sep}"
 
 
 class AnomalyError(RuntimeError):
-    """What `detect_anomaly` raises: a NaN or an Inf appeared, or a saved array was changed."""
+    """What `detect_anomaly` raises: a NaN or an Inf appeared, or a saved array was changed.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> with detect_anomaly(), np.errstate(all="ignore"):
+    ...     tt.tensor([-1.0]).sqrt()
+    Traceback (most recent call last):
+        ...
+    tinytrain.anomaly.AnomalyError: the forward of Sqrt made nan (element (0,); ...
+    """
 
 
 class Origin(NamedTuple):

@@ -104,6 +104,20 @@ class Function:
     rearranges : bool
         True where the output holds values of the first input only: what is known about their range
         stays known.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> class Double(Function):
+    ...     def forward(self, x):
+    ...         return 2 * x
+    ...
+    ...     def backward(self, gradient):
+    ...         return 2 * gradient
+    >>> x = tt.tensor([1.0, 3.0], requires_grad=True)
+    >>> tt.apply(Double(), x).sum().backward()
+    >>> x.grad.tolist()
+    [2.0, 2.0]
     """
 
     broadcasts: ClassVar[bool] = False

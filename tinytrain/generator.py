@@ -370,6 +370,12 @@ def default_generator() -> Generator:
 
     It starts from `DEFAULT_SEED`, so that a program draws the same numbers each time it runs
     until it calls `manual_seed` itself.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> default_generator() is tt.manual_seed(0)
+    True
     """
     return _default
 

@@ -204,7 +204,7 @@ CASES = [
     (lambda: F.conv2d(ONES(*X), ONES(*W), None, 2, "same"), ValueError, "needs stride 1"),
     (lambda: F.conv2d(ONES(*X), ONES(*W), dilation=0), ValueError, "dilation must be at least 1"),
     (lambda: F.conv2d(ONES(*X), ONES(*W), groups=0), ValueError, "groups must be at least 1"),
-    (lambda: F.conv2d(3.0, ONES(*W)), TypeError, "needs tensors"),
+    (lambda: F.conv2d(3.0, ONES(*W)), TypeError, "input must be a tensor, got a float"),
     (lambda: nn.Conv2d(3, 4, 3, groups=2), ValueError, "in_channels.*groups=2, got 3"),
     (lambda: nn.Conv2d(4, 3, 3, groups=2), ValueError, "out_channels.*groups=2, got 3"),
     (lambda: nn.Conv2d(0, 3, 3), ValueError, "in_channels must be positive"),

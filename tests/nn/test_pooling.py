@@ -238,7 +238,7 @@ CASES = [
     (lambda: F.max_pool2d(ONES(*IMAGES), 2, padding=-1), ValueError, "padding must be at least 0"),
     (lambda: F.max_pool2d(ONES(*IMAGES), "2"), TypeError, "kernel_size needs integers"),
     (lambda: F.max_pool2d(ONES(*IMAGES).bool(), 2), TypeError, "compares numbers, not bool"),
-    (lambda: F.max_pool2d(None, 2), TypeError, "needs a tensor"),
+    (lambda: F.max_pool2d(None, 2), TypeError, "input must be a tensor, got a None"),
     (lambda: F.avg_pool2d(ONES(*IMAGES).long(), 2), TypeError, "floating-point tensor, got int64"),
     (lambda: F.avg_pool2d(ONES(*IMAGES), 2, divisor_override=0), ValueError, "must not be 0"),
     (lambda: F.adaptive_avg_pool2d(ONES(*IMAGES), (1, 2, 3)), ValueError, "one integer or 2"),

@@ -9,7 +9,8 @@ import pytest
 
 import tinytrain as tt
 from tests.device_helpers import host, share_memory
-from tinytrain.optim import SGD, AdamW, FlatBuffer, gradient_arrays
+from tinytrain.optim import SGD, AdamW
+from tinytrain.optim.flat import FlatBuffer, gradient_arrays
 
 pytestmark = pytest.mark.usefixtures("device")
 

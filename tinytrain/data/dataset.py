@@ -5,7 +5,6 @@ from __future__ import annotations
 import bisect
 import itertools
 import operator
-import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -137,16 +136,6 @@ class ConcatDataset(Dataset[Sample_co]):
         sample: Sample_co = self.datasets[which][position - start]
         return sample
 
-    @property
-    def cummulative_sizes(self) -> list[int]:
-        """The old name of `cumulative_sizes`."""
-        warnings.warn(
-            "`cummulative_sizes` attribute is renamed to `cumulative_sizes`",
-            FutureWarning,
-            stacklevel=2,
-        )
-        return self.cumulative_sizes
-
 
 class ChainDataset(IterableDataset[Sample_co]):
     """Iterable data sets, read one after the other.
@@ -160,6 +149,17 @@ class ChainDataset(IterableDataset[Sample_co]):
     ------
     AssertionError
         When the turn of one comes that is no `IterableDataset` (PyTorch's kind of error).
+
+    Examples
+    --------
+    >>> class Numbers(IterableDataset):
+    ...     def __init__(self, stop):
+    ...         self.stop = stop
+    ...
+    ...     def __iter__(self):
+    ...         return iter(range(self.stop))
+    >>> list(ChainDataset([Numbers(2), Numbers(3)]))
+    [0, 1, 0, 1, 2]
     """
 
     def __init__(self, datasets: Iterable[Any]) -> None:

@@ -58,6 +58,15 @@ class LoaderReport:
         How many batches were fetched.
     fetch_seconds : float
         How long that took in this process: samples and collating, not the drawing of the order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tinytrain as tt
+    >>> data = tt.data.TensorDataset(np.zeros((10, 3), np.float32))
+    >>> report = tt.data.DataLoader(data, batch_size=4).explain()
+    >>> report.batches, report.samples, report.fetched
+    (3, 10, 1)
     """
 
     dataset: str

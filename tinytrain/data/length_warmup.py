@@ -27,7 +27,13 @@ __all__ = ["LengthWarmupBatchSampler", "Piece", "PieceDataset"]
 
 
 class Piece(NamedTuple):
-    """The entries start ... stop - 1 of sequence `item`: an index into a `PieceDataset`."""
+    """The entries start ... stop - 1 of sequence `item`: an index into a `PieceDataset`.
+
+    Examples
+    --------
+    >>> PieceDataset([list("abcdef")])[Piece(item=0, start=2, stop=4)]
+    ['c', 'd']
+    """
 
     item: int
     start: int

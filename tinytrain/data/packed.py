@@ -151,6 +151,14 @@ def collate_packed(rows: Sequence[PackedBatch]) -> PackedBatch:
     ------
     ValueError
         If there are no rows, or they differ in their number of positions.
+
+    Examples
+    --------
+    >>> from tinytrain.data import plan_packing
+    >>> sequences = [np.arange(n) for n in (5, 3, 2, 7)]
+    >>> data = PackedDataset(sequences, plan_packing([5, 3, 2, 7], capacity=10))
+    >>> collate_packed([data[0], data[1]]).input_ids.shape
+    (2, 10)
     """
     if len(rows) == 0:
         raise ValueError("collate_packed needs at least one row")

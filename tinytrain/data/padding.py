@@ -127,6 +127,13 @@ class PaddedBatch:
         bool (B, T): True where an entry is real.
     num_items
         How many entries are real: what a sum of losses over them is to be divided by.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> batch = pad_sequences([np.array([1, 2, 3]), np.array([4])])
+    >>> batch.values.tolist(), batch.lengths.tolist(), batch.num_items
+    ([[1, 2, 3], [4, 0, 0]], [3, 1], 4)
     """
 
     values: NDArray[Any]

@@ -29,6 +29,12 @@ class Fetch:
         The seed of the loader.
     epoch : int
         The number of its epoch, 0 for the first.
+
+    Examples
+    --------
+    >>> fetch = Fetch(seed=1, epoch=0)
+    >>> fetch.rng(7).random() == fetch.rng(7).random()
+    True
     """
 
     seed: int

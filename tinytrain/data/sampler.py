@@ -57,6 +57,11 @@ class SequentialSampler(Sampler[int]):
     ----------
     data_source
         Anything with a length n.
+
+    Examples
+    --------
+    >>> list(SequentialSampler("abc"))
+    [0, 1, 2]
     """
 
     def __init__(self, data_source: Sized) -> None:

@@ -31,6 +31,16 @@ class ChronologicalSplit:
         Part k has the rows [boundaries[k], boundaries[k + 1]) of the series.
     embargo
         Rows left out at the start of every part but the first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tinytrain as tt
+    >>> windows = tt.data.WindowDataset(np.arange(100.0), 8, 2)
+    >>> split = tt.data.chronological_split(windows, [0.75, 0.25])
+    >>> training, validation = split
+    >>> len(training), len(validation), split.boundaries
+    (66, 16, (0, 75, 100))
     """
 
     windows: WindowDataset

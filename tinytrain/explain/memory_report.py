@@ -20,6 +20,11 @@ class LayerMemory:
         Of the parameters: their gradients, and what the optimizer keeps for them.
     activations : int
         What its operations keep for backward. What several keep counts where it is kept first.
+
+    Examples
+    --------
+    >>> LayerMemory("head", weights=8, gradients=8, state=16, activations=4).total
+    36
     """
 
     layer: str
@@ -49,6 +54,14 @@ class MemoryReport:
         way back.
     measured : int or None
         The measured peak.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> model = tt.nn.Sequential(tt.nn.Linear(4, 2), tt.nn.ReLU())
+    >>> report = tt.explain.memory(model, tt.ones(3, 4))
+    >>> [(layer.layer, layer.weights) for layer in report.layers]
+    [('0', 40), ('1', 0), ('(loss)', 0)]
     """
 
     layers: list[LayerMemory]

@@ -54,6 +54,17 @@ from tinytrain.functions.elementwise import (
     tanh,
     trunc,
 )
+from tinytrain.functions.extremes import (
+    amax,
+    amin,
+    argmax,
+    argmin,
+    argsort,
+    max,
+    min,
+    sort,
+    topk,
+)
 from tinytrain.functions.indexing import (
     gather,
     index_add,
@@ -63,6 +74,14 @@ from tinytrain.functions.indexing import (
     scatter,
     scatter_add,
     take_along_dim,
+)
+from tinytrain.functions.joining import (
+    cat,
+    chunk,
+    narrow,
+    split,
+    stack,
+    unbind,
 )
 from tinytrain.functions.products import (
     bmm,
@@ -75,45 +94,30 @@ from tinytrain.functions.products import (
 )
 from tinytrain.functions.reductions import (
     all,
-    amax,
-    amin,
     any,
-    argmax,
-    argmin,
-    argsort,
     cumsum,
     logsumexp,
-    max,
     mean,
-    min,
     norm,
     prod,
-    sort,
     std,
     sum,
-    topk,
     var,
 )
 from tinytrain.functions.shapes import (
     broadcast_to,
-    cat,
-    chunk,
     diagonal,
     flatten,
     flip,
     movedim,
-    narrow,
     permute,
     reshape,
     roll,
-    split,
     squeeze,
-    stack,
     tile,
     transpose,
     tril,
     triu,
-    unbind,
     unsqueeze,
 )
 

@@ -7,6 +7,15 @@ from tinytrain.tensor import Operand, Scalar, Tensor, apply
 def add(input: Operand, other: Operand, *, alpha: Scalar = 1) -> Tensor:
     """Return x + alpha y.
 
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
+    TypeError
+        Neither is a tensor.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -19,6 +28,15 @@ def add(input: Operand, other: Operand, *, alpha: Scalar = 1) -> Tensor:
 def sub(input: Operand, other: Operand, *, alpha: Scalar = 1) -> Tensor:
     """Return x - alpha y.
 
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
+    TypeError
+        Neither is a tensor, or both are boolean.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -30,6 +48,15 @@ def sub(input: Operand, other: Operand, *, alpha: Scalar = 1) -> Tensor:
 
 def mul(input: Operand, other: Operand) -> Tensor:
     """Return x y.
+
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
+    TypeError
+        Neither is a tensor.
 
     Examples
     --------
@@ -45,6 +72,15 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
 
     Integers give float32, rounded quotients of integers an integer. A rounded one has gradient 0.
 
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast, or the rounding mode is none of these.
+    TypeError
+        Neither is a tensor.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -59,6 +95,15 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
 def pow(input: Operand, exponent: Operand) -> Tensor:
     """Return x^y.
 
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
+    TypeError
+        Neither is a tensor, or both are boolean.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -71,6 +116,15 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
 def maximum(input: Operand, other: Operand) -> Tensor:
     """Return the larger of two tensors, elementwise; a tie shares the gradient.
 
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
+    TypeError
+        Neither is a tensor.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -82,6 +136,15 @@ def maximum(input: Operand, other: Operand) -> Tensor:
 
 def minimum(input: Operand, other: Operand) -> Tensor:
     """Return the smaller of two tensors, elementwise; a tie shares the gradient.
+
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
+    TypeError
+        Neither is a tensor.
 
     Examples
     --------

@@ -8,6 +8,13 @@ from tinytrain.tensor import Operand, Tensor, apply
 def eq(input: Tensor, other: Operand) -> Tensor:
     """Return where x = y, as booleans.
 
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -19,6 +26,13 @@ def eq(input: Tensor, other: Operand) -> Tensor:
 
 def ne(input: Tensor, other: Operand) -> Tensor:
     """Return where x != y, as booleans.
+
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
 
     Examples
     --------
@@ -32,6 +46,13 @@ def ne(input: Tensor, other: Operand) -> Tensor:
 def lt(input: Tensor, other: Operand) -> Tensor:
     """Return where x < y, as booleans.
 
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -43,6 +64,13 @@ def lt(input: Tensor, other: Operand) -> Tensor:
 
 def le(input: Tensor, other: Operand) -> Tensor:
     """Return where x <= y, as booleans.
+
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
 
     Examples
     --------
@@ -56,6 +84,13 @@ def le(input: Tensor, other: Operand) -> Tensor:
 def gt(input: Tensor, other: Operand) -> Tensor:
     """Return where x > y, as booleans.
 
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -67,6 +102,13 @@ def gt(input: Tensor, other: Operand) -> Tensor:
 
 def ge(input: Tensor, other: Operand) -> Tensor:
     """Return where x >= y, as booleans.
+
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
 
     Examples
     --------
@@ -80,6 +122,8 @@ def ge(input: Tensor, other: Operand) -> Tensor:
 def logical_not(input: Tensor) -> Tensor:
     """Return where x is 0 or False.
 
+    Any shape in, the same out.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -91,6 +135,13 @@ def logical_not(input: Tensor) -> Tensor:
 
 def logical_and(input: Tensor, other: Tensor) -> Tensor:
     """Return where both operands differ from 0.
+
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
 
     Examples
     --------
@@ -104,6 +155,13 @@ def logical_and(input: Tensor, other: Tensor) -> Tensor:
 def logical_or(input: Tensor, other: Tensor) -> Tensor:
     """Return where at least one operand differs from 0.
 
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -115,6 +173,13 @@ def logical_or(input: Tensor, other: Tensor) -> Tensor:
 
 def logical_xor(input: Tensor, other: Tensor) -> Tensor:
     """Return where exactly one operand differs from 0.
+
+    Shapes are broadcast: (2, 1) and (3,) to (2, 3).
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
 
     Examples
     --------
@@ -128,6 +193,8 @@ def logical_xor(input: Tensor, other: Tensor) -> Tensor:
 def isnan(input: Tensor) -> Tensor:
     """Return where x is NaN.
 
+    Any shape in, the same out.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -139,6 +206,8 @@ def isnan(input: Tensor) -> Tensor:
 
 def isinf(input: Tensor) -> Tensor:
     """Return where x is inf or -inf.
+
+    Any shape in, the same out.
 
     Examples
     --------
@@ -152,6 +221,8 @@ def isinf(input: Tensor) -> Tensor:
 def isfinite(input: Tensor) -> Tensor:
     """Return where x is neither NaN nor infinite.
 
+    Any shape in, the same out.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -163,6 +234,15 @@ def isfinite(input: Tensor) -> Tensor:
 
 def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
     """Take from `input` where the condition holds, and from `other` elsewhere.
+
+    The three shapes are broadcast.
+
+    Raises
+    ------
+    ValueError
+        They cannot be.
+    TypeError
+        The condition is not boolean.
 
     Examples
     --------

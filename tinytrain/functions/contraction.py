@@ -30,6 +30,8 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
     the arrow is added up. "..." stands for any number of axes, which are broadcast. Without an
     arrow, the result has the ellipsis and the letters that occur once, in alphabetical order.
 
+    A term without "..." has a letter for each axis of its operand, and (I, J) is "ij".
+
     Raises
     ------
     ValueError

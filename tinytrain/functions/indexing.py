@@ -13,6 +13,17 @@ from tinytrain.tensor import Operand, Scalar, Tensor
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """Take the slices of an axis that a vector of integers names.
 
+    From (N, ...) and positions (K,) to (K, ...), for dim 0.
+
+    Raises
+    ------
+    ValueError
+        The positions are no vector.
+    IndexError
+        A position is outside the axis, or there is no such axis.
+    TypeError
+        The positions are no integers.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -24,6 +35,17 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """Take one element per position along an axis: z[i, j] = x[index[i, j], j] for dim 0.
+
+    The result has the shape of the positions.
+
+    Raises
+    ------
+    ValueError
+        The positions have another number of axes, or a longer one besides `dim`.
+    IndexError
+        A position is outside the axis, or there is no such axis.
+    TypeError
+        The positions are no integers.
 
     Examples
     --------
@@ -39,6 +61,15 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
 
     Without an axis, the positions count the elements in one row. Negative ones count from the end,
     here alone.
+
+    From (N, M) and positions (K, M) to (K, M), for dim 0.
+
+    Raises
+    ------
+    ValueError
+        The numbers of axes differ, or the other axes cannot be broadcast.
+    IndexError
+        A position is outside the axis, or there is no such axis.
 
     Examples
     --------
@@ -64,6 +95,17 @@ def scatter(
     Which of several elements for one place wins is not defined; the mock GPU raises then.
     With `reduce="add"` elements are added instead, as by `scatter_add`.
 
+    The result has the input's shape; positions and `src` may be smaller.
+
+    Raises
+    ------
+    ValueError
+        The positions do not fit the shapes, or `reduce` is neither None nor "add".
+    IndexError
+        A position is outside the axis, or there is no such axis.
+    TypeError
+        Not just one of `src` and `value` is given, or `src` is of another dtype.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor, zeros
@@ -75,6 +117,17 @@ def scatter(
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """Add elements at positions: z[index[i, j], j] += src[i, j] for dim 0; repeated ones add.
+
+    The result has the input's shape; positions and `src` may be smaller.
+
+    Raises
+    ------
+    ValueError
+        The positions do not fit the shapes.
+    IndexError
+        A position is outside the axis, or there is no such axis.
+    TypeError
+        `src` is of another dtype.
 
     Examples
     --------
@@ -90,6 +143,17 @@ def index_add(
 ) -> Tensor:
     """Add `alpha` times the slices of `source` to the slices that a vector names.
 
+    From (N, ...), positions (K,) and a source (K, ...) to (N, ...), for dim 0.
+
+    Raises
+    ------
+    ValueError
+        The source has another shape.
+    IndexError
+        A position is outside the axis, or there is no such axis.
+    TypeError
+        The source is of another dtype.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor, zeros
@@ -102,6 +166,15 @@ def index_add(
 def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
     """Replace the elements where a boolean mask is True, by a number or a tensor of one.
 
+    The shapes of input and mask are broadcast.
+
+    Raises
+    ------
+    ValueError
+        They cannot be, or the value has axes.
+    TypeError
+        The mask is not boolean.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -113,6 +186,15 @@ def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
 
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """Return the elements where a boolean mask is True, in one row. A GPU has to wait.
+
+    From shapes that are broadcast to (K,), for K places where the mask is True.
+
+    Raises
+    ------
+    ValueError
+        The shapes cannot be broadcast.
+    TypeError
+        The mask is not boolean.
 
     Examples
     --------

@@ -12,6 +12,16 @@ from tinytrain.tensor import Tensor, apply
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """Multiply matrices, batched over the axes before the last two.
 
+    From (..., I, J) and (..., J, K) to (..., I, K). A vector (J,) may stand on either side; the
+    result has no axis for it.
+
+    Raises
+    ------
+    ValueError
+        The sizes that meet differ, an operand has no axes, or the others cannot be broadcast.
+    TypeError
+        The dtypes differ, or an operand is a number.
+
     Examples
     --------
     >>> from tinytrain.creation import ones
@@ -23,6 +33,13 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """Multiply two matrices.
+
+    From (I, J) and (J, K) to (I, K).
+
+    Raises
+    ------
+    ValueError
+        They are no such matrices.
 
     Examples
     --------
@@ -36,6 +53,13 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """Multiply two batches of equally many matrices.
 
+    From (B, I, J) and (B, J, K) to (B, I, K).
+
+    Raises
+    ------
+    ValueError
+        They are no such batches.
+
     Examples
     --------
     >>> from tinytrain.creation import ones
@@ -47,6 +71,13 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """Multiply a matrix by a vector.
+
+    From (I, J) and (J,) to (I,).
+
+    Raises
+    ------
+    ValueError
+        They are no such matrix and vector.
 
     Examples
     --------
@@ -60,6 +91,13 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """Return the scalar product of two vectors.
 
+    From (N,) and (N,) to ().
+
+    Raises
+    ------
+    ValueError
+        They are no two vectors of one length.
+
     Examples
     --------
     >>> from tinytrain.creation import ones
@@ -71,6 +109,13 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
 
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """Return the matrix of all products, z[i, j] = x[i] y[j].
+
+    From (M,) and (N,) to (M, N).
+
+    Raises
+    ------
+    ValueError
+        They are no two vectors.
 
     Examples
     --------
@@ -86,6 +131,15 @@ def tensordot(a: Tensor, b: Tensor, dims: int | tuple[Sequence[int], Sequence[in
 
     `dims` is the number of the last axes of `a` that meet the first ones of `b`, or two lists of
     axes that meet.
+
+    From (A, S) and (S, B) to (A, B), where each letter is any number of axes.
+
+    Raises
+    ------
+    ValueError
+        Axes that meet differ in size or number, or one stands twice.
+    IndexError
+        There is no such axis.
 
     Examples
     --------

@@ -1,18 +1,25 @@
-"""Sums, means, extremes, norms and order along axes."""
-
-from typing import Any
+"""Sums, means, norms and the like along axes."""
 
 from numpy.typing import DTypeLike
 
 from tinytrain.functions.checks import checked
 from tinytrain.ops.reduce import Axes
-from tinytrain.tensor import Scalar, Tensor, ValuesAndIndices
+from tinytrain.tensor import Scalar, Tensor
 
 
 def sum(
     input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
 ) -> Tensor:
     """Add up the elements, all or along axes, in `dtype`; integers in int64.
+
+    Reduced axes are missing in the result, or have size 1 with `keepdim`.
+
+    Raises
+    ------
+    IndexError
+        There is no such axis.
+    ValueError
+        An axis stands twice.
 
     Examples
     --------
@@ -28,6 +35,15 @@ def mean(
 ) -> Tensor:
     """Average the elements, all or along axes, in `dtype`.
 
+    Reduced axes are missing in the result, or have size 1 with `keepdim`.
+
+    Raises
+    ------
+    TypeError
+        The elements are no floating-point numbers, and no such `dtype` is given.
+    IndexError
+        There is no such axis.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -41,6 +57,13 @@ def prod(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
 ) -> Tensor:
     """Multiply the elements, all or along one axis, in `dtype`; integers in int64.
+
+    Reduced axes are missing in the result, or have size 1 with `keepdim`.
+
+    Raises
+    ------
+    IndexError
+        There is no such axis.
 
     Examples
     --------
@@ -63,6 +86,15 @@ def var(
 
     The older `unbiased` stands for a correction of 1 or 0; 1 where neither is given.
 
+    Reduced axes are missing in the result, or have size 1 with `keepdim`.
+
+    Raises
+    ------
+    TypeError
+        The elements are no floating-point numbers, or both `unbiased` and `correction` are given.
+    IndexError
+        There is no such axis.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -82,6 +114,13 @@ def std(
     correction: Scalar | None = None,
 ) -> Tensor:
     """Return the root of `var`; where it is 0, the gradient is 0.
+
+    Reduced axes are missing in the result, or have size 1 with `keepdim`.
+
+    Raises
+    ------
+    TypeError, IndexError
+        As for `var`.
 
     Examples
     --------
@@ -103,6 +142,17 @@ def norm(
 
     p = inf gives the largest |x|, p = -inf the smallest, p = 0 the number that differ from 0.
 
+    Reduced axes are missing in the result, or have size 1 with `keepdim`.
+
+    Raises
+    ------
+    ValueError
+        p is neither a number nor "fro".
+    TypeError
+        The elements are no floating-point numbers, and no such `dtype` is given.
+    IndexError
+        There is no such axis.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -112,88 +162,15 @@ def norm(
     return checked(input).norm(p, dim, keepdim, dtype)
 
 
-def amax(input: Tensor, dim: Axes = (), keepdim: bool = False) -> Tensor:
-    """Return the largest elements along axes; ties share the gradient evenly.
-
-    Examples
-    --------
-    >>> from tinytrain.creation import tensor
-    >>> amax(tensor([[1.0, 2.0], [3.0, 5.0]]), 0)
-    tensor([3., 5.], dtype=float32, device=cpu)
-    """
-    return checked(input).amax(dim, keepdim)
-
-
-def amin(input: Tensor, dim: Axes = (), keepdim: bool = False) -> Tensor:
-    """Return the smallest elements along axes; ties share the gradient evenly.
-
-    Examples
-    --------
-    >>> from tinytrain.creation import tensor
-    >>> amin(tensor([[1.0, 2.0], [3.0, 5.0]]), 0)
-    tensor([1., 2.], dtype=float32, device=cpu)
-    """
-    return checked(input).amin(dim, keepdim)
-
-
-def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Any:
-    """Return the largest element; along one axis, values and positions; of two tensors, `maximum`.
-
-    Along an axis the gradient goes to the first of several largest; over all it is shared.
-
-    Examples
-    --------
-    >>> from tinytrain.creation import tensor
-    >>> max(tensor([[1.0, 2.0], [3.0, 5.0]]))
-    tensor(5., dtype=float32, device=cpu)
-    >>> max(tensor([[1.0, 2.0], [3.0, 5.0]]), 1).indices
-    tensor([1, 1], dtype=int64, device=cpu)
-    """
-    return checked(input).max(dim, keepdim)
-
-
-def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Any:
-    """Return the smallest element; along one axis, values and positions; of two tensors, `minimum`.
-
-    Along an axis the gradient goes to the first of several smallest; over all it is shared.
-
-    Examples
-    --------
-    >>> from tinytrain.creation import tensor
-    >>> min(tensor([[1.0, 2.0], [3.0, 5.0]]))
-    tensor(1., dtype=float32, device=cpu)
-    >>> min(tensor([[1.0, 2.0], [3.0, 5.0]]), 1).indices
-    tensor([0, 0], dtype=int64, device=cpu)
-    """
-    return checked(input).min(dim, keepdim)
-
-
-def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Return the position of the largest element, in one row or along an axis.
-
-    Examples
-    --------
-    >>> from tinytrain.creation import tensor
-    >>> argmax(tensor([[1.0, 2.0], [3.0, 5.0]]), 0)
-    tensor([1, 1], dtype=int64, device=cpu)
-    """
-    return checked(input).argmax(dim, keepdim)
-
-
-def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Return the position of the smallest element, in one row or along an axis.
-
-    Examples
-    --------
-    >>> from tinytrain.creation import tensor
-    >>> argmin(tensor([[1.0, 2.0], [3.0, 5.0]]), 0)
-    tensor([0, 0], dtype=int64, device=cpu)
-    """
-    return checked(input).argmin(dim, keepdim)
-
-
 def all(input: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
     """Return whether all elements differ from 0, of all or along axes.
+
+    Reduced axes are missing in the result, or have size 1 with `keepdim`.
+
+    Raises
+    ------
+    IndexError
+        There is no such axis.
 
     Examples
     --------
@@ -207,6 +184,13 @@ def all(input: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
 def any(input: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
     """Return whether an element differs from 0, of all or along axes.
 
+    Reduced axes are missing in the result, or have size 1 with `keepdim`.
+
+    Raises
+    ------
+    IndexError
+        There is no such axis.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -218,6 +202,13 @@ def any(input: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
 
 def logsumexp(input: Tensor, dim: Axes, keepdim: bool = False) -> Tensor:
     """Return log(sum(e^x)) along axes, without overflow.
+
+    Reduced axes are missing in the result, or have size 1 with `keepdim`.
+
+    Raises
+    ------
+    IndexError
+        There is no such axis.
 
     Examples
     --------
@@ -231,6 +222,13 @@ def logsumexp(input: Tensor, dim: Axes, keepdim: bool = False) -> Tensor:
 def cumsum(input: Tensor, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
     """Return the sums of the first 1, 2, ... elements along an axis, in `dtype`.
 
+    Any shape in, the same out.
+
+    Raises
+    ------
+    IndexError
+        There is no such axis.
+
     Examples
     --------
     >>> from tinytrain.creation import tensor
@@ -238,49 +236,3 @@ def cumsum(input: Tensor, dim: int, *, dtype: DTypeLike | None = None) -> Tensor
     tensor([1, 3, 6], dtype=int64, device=cpu)
     """
     return checked(input).cumsum(dim, dtype)
-
-
-def argsort(
-    input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False
-) -> Tensor:
-    """Return the positions of the elements in order; equal ones always keep theirs.
-
-    Examples
-    --------
-    >>> from tinytrain.creation import tensor
-    >>> argsort(tensor([3, 1, 2]))
-    tensor([1, 2, 0], dtype=int64, device=cpu)
-    """
-    return checked(input).argsort(dim, descending, stable)
-
-
-def sort(
-    input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False
-) -> ValuesAndIndices:
-    """Return the elements in order along an axis, and their positions before.
-
-    Equal elements always keep their order (`stable` says nothing more), NaN is the largest.
-
-    Examples
-    --------
-    >>> from tinytrain.creation import tensor
-    >>> values, indices = sort(tensor([3, 1, 2]), descending=True)
-    >>> values.tolist(), indices.tolist()
-    ([3, 2, 1], [0, 2, 1])
-    """
-    return checked(input).sort(dim, descending, stable)
-
-
-def topk(
-    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
-) -> ValuesAndIndices:
-    """Return the k largest or smallest elements along an axis in order, and their positions.
-
-    Examples
-    --------
-    >>> from tinytrain.creation import tensor
-    >>> values, indices = topk(tensor([3, 1, 2]), 2)
-    >>> values.tolist(), indices.tolist()
-    ([3, 2], [0, 2])
-    """
-    return checked(input).topk(k, dim, largest, sorted)

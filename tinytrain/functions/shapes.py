@@ -1,15 +1,21 @@
-"""Other shapes and orders, tensors put together and taken apart."""
+"""Other shapes and orders."""
 
 from collections.abc import Sequence
 
 from tinytrain.functions.checks import checked
-from tinytrain.ops import shape as shape_operations
 from tinytrain.ops.reduce import Axes
-from tinytrain.tensor import Tensor, apply
+from tinytrain.tensor import Tensor
 
 
 def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
     """Return the elements in another shape; one size may be -1.
+
+    From any shape to one of as many elements.
+
+    Raises
+    ------
+    ValueError
+        The shape is for another number of elements, or has more than one -1.
 
     Examples
     --------
@@ -23,6 +29,13 @@ def reshape(input: Tensor, shape: Sequence[int]) -> Tensor:
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Exchange two axes.
 
+    From (..., M, ..., N, ...) to (..., N, ..., M, ...).
+
+    Raises
+    ------
+    IndexError
+        There is no such axis.
+
     Examples
     --------
     >>> from tinytrain.creation import ones
@@ -34,6 +47,13 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 
 def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
     """Reorder the axes: axis i of the result is axis dims[i].
+
+    From (L, M, N) to (M, N, L), for example.
+
+    Raises
+    ------
+    ValueError
+        Not every axis is named once.
 
     Examples
     --------
@@ -47,6 +67,15 @@ def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """Move axes to other places; the others keep their order.
 
+    From (L, M, N) to (M, N, L), for example.
+
+    Raises
+    ------
+    ValueError
+        There are not as many places as axes, or one stands twice.
+    IndexError
+        There is no such axis.
+
     Examples
     --------
     >>> from tinytrain.creation import ones
@@ -58,6 +87,13 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
 
 def broadcast_to(input: Tensor, shape: Sequence[int]) -> Tensor:
     """Broadcast axes of size 1 to larger sizes, and add axes in front.
+
+    From (1, N) to (M, N) or (L, M, N), for example.
+
+    Raises
+    ------
+    ValueError
+        A size other than 1 would change, or axes would vanish.
 
     Examples
     --------
@@ -71,6 +107,13 @@ def broadcast_to(input: Tensor, shape: Sequence[int]) -> Tensor:
 def squeeze(input: Tensor, dim: Axes = None) -> Tensor:
     """Take away axes of size 1: all of them, or those named.
 
+    From (M, 1, N) to (M, N), for example.
+
+    Raises
+    ------
+    IndexError
+        There is no such axis.
+
     Examples
     --------
     >>> from tinytrain.creation import ones
@@ -82,6 +125,13 @@ def squeeze(input: Tensor, dim: Axes = None) -> Tensor:
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """Add an axis of size 1.
+
+    From (M, N) to (M, 1, N) with dim 1, for example.
+
+    Raises
+    ------
+    IndexError
+        There is no such place.
 
     Examples
     --------
@@ -95,6 +145,15 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Merge consecutive axes into one.
 
+    From (N, C, H, W) to (N, C H W) with start_dim 1, for example.
+
+    Raises
+    ------
+    ValueError
+        The first axis comes after the last.
+    IndexError
+        There is no such axis.
+
     Examples
     --------
     >>> from tinytrain.creation import ones
@@ -106,6 +165,15 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 def flip(input: Tensor, dims: Sequence[int]) -> Tensor:
     """Reverse the order along axes.
+
+    Any shape in, the same out.
+
+    Raises
+    ------
+    ValueError
+        An axis stands twice.
+    IndexError
+        There is no such axis.
 
     Examples
     --------
@@ -121,6 +189,15 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] =
 
     Without axes the elements are shifted as if they stood in one row.
 
+    Any shape in, the same out.
+
+    Raises
+    ------
+    ValueError
+        There are not as many shifts as axes.
+    IndexError
+        There is no such axis.
+
     Examples
     --------
     >>> from tinytrain.creation import arange
@@ -132,6 +209,13 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] =
 
 def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
     """Put copies side by side: so many along each of the last axes.
+
+    From (M, N) to (a M, b N) for the counts a and b.
+
+    Raises
+    ------
+    ValueError
+        A count is negative.
 
     Examples
     --------
@@ -145,6 +229,13 @@ def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """Keep what is on and below a diagonal of the last two axes, and put 0 elsewhere.
 
+    From (..., M, N) to the same.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than two axes.
+
     Examples
     --------
     >>> from tinytrain.creation import ones
@@ -156,6 +247,13 @@ def tril(input: Tensor, diagonal: int = 0) -> Tensor:
 
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """Keep what is on and above a diagonal of the last two axes, and put 0 elsewhere.
+
+    From (..., M, N) to the same.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than two axes.
 
     Examples
     --------
@@ -169,6 +267,15 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """Return a diagonal of two axes, as the last axis.
 
+    From (N, N, ...) to (..., N), for example.
+
+    Raises
+    ------
+    ValueError
+        Both axes are the same.
+    IndexError
+        There is no such axis.
+
     Examples
     --------
     >>> from tinytrain.creation import arange
@@ -176,81 +283,3 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     [1, 5]
     """
     return checked(input).diagonal(offset, dim1, dim2)
-
-
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Put tensors one after the other along an axis they already have.
-
-    As in PyTorch, empty vectors, of shape (0,), may stand among tensors of more axes.
-
-    Examples
-    --------
-    >>> from tinytrain.creation import ones, zeros
-    >>> cat([zeros(1, 2), ones(2, 2)]).shape
-    (3, 2)
-    """
-    if any(checked(tensor).shape == (0,) for tensor in tensors):
-        tensors = [tensor for tensor in tensors if tensor.shape != (0,)] or tensors
-    return apply(shape_operations.Cat(dim), *tensors)
-
-
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Put tensors of one shape side by side along a new axis.
-
-    Examples
-    --------
-    >>> from tinytrain.creation import ones, zeros
-    >>> stack([zeros(2), ones(2)]).shape
-    (2, 2)
-    """
-    return apply(shape_operations.Stack(dim), *tensors)
-
-
-def split(
-    tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0
-) -> tuple[Tensor, ...]:
-    """Cut a tensor along an axis into pieces of a size, or of the sizes listed.
-
-    Examples
-    --------
-    >>> from tinytrain.creation import arange
-    >>> [piece.tolist() for piece in split(arange(5), 2)]
-    [[0, 1], [2, 3], [4]]
-    """
-    return checked(tensor).split(split_size_or_sections, dim)
-
-
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """Cut a tensor along an axis into so many pieces; the last may be smaller, or missing.
-
-    Examples
-    --------
-    >>> from tinytrain.creation import arange
-    >>> [piece.tolist() for piece in chunk(arange(5), 2)]
-    [[0, 1, 2], [3, 4]]
-    """
-    return checked(input).chunk(chunks, dim)
-
-
-def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """Return the slices along an axis, without it.
-
-    Examples
-    --------
-    >>> from tinytrain.creation import arange
-    >>> [row.tolist() for row in unbind(arange(4).reshape(2, 2))]
-    [[0, 1], [2, 3]]
-    """
-    return checked(input).unbind(dim)
-
-
-def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """Return `length` slices along an axis, from `start` on.
-
-    Examples
-    --------
-    >>> from tinytrain.creation import arange
-    >>> narrow(arange(5), 0, 1, 3).tolist()
-    [1, 2, 3]
-    """
-    return checked(input).narrow(dim, start, length)

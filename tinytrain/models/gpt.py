@@ -42,6 +42,12 @@ class GPTConfig:
     checkpoint_blocks : bool
         Whether training keeps only the input of every block and computes the rest of it again in
         the backward pass (see `tinytrain.checkpoint`): less memory for a third more time.
+
+    Examples
+    --------
+    >>> config = GPTConfig(100, 16, num_layers=1, num_heads=2, embed_dim=8)
+    >>> config.embed_dim // config.num_heads
+    4
     """
 
     vocab_size: int
@@ -289,6 +295,17 @@ def language_model_loss(model: nn.Module, batch: Any) -> tuple[Tensor, int]:
     model : GPT
     batch : PackedBatch
         With tensors in place of arrays; see `tinytrain.data.PackedBatch`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinytrain import data, to_device
+    >>> model = GPT(GPTConfig(10, 8, num_layers=1, num_heads=1, embed_dim=4))
+    >>> plan = data.plan_packing([3, 4], capacity=8)
+    >>> row = data.PackedDataset([np.arange(3), np.arange(4)], plan)[0]
+    >>> loss_sum, tokens = language_model_loss(model, to_device(row))
+    >>> loss_sum.shape, tokens
+    ((), 5)
     """
     logits = model(batch.input_ids, batch.positions, batch.segment_ids)
     rows = logits.reshape(-1, logits.shape[-1])

@@ -85,8 +85,10 @@ class Embedding(Module):
         The width of a row.
     padding_idx : int, optional
         The id whose row gets no gradient; a negative one counts from the end.
-    max_norm, norm_type
-        Must stay as they are; see `functional.embedding`.
+    max_norm : None
+        Must stay None; see `functional.embedding`.
+    norm_type : float
+        Says nothing without `max_norm`.
     scale_grad_by_freq : bool
         Whether the gradient of a row is the mean over the places of its id, instead of the sum.
     sparse : bool

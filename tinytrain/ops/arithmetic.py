@@ -28,8 +28,13 @@ class Sub(Function):
     broadcasts = True
 
     def forward(self, x: Operand, y: Operand) -> Array:
-        """Subtract."""
+        """Subtract; two booleans have no difference."""
         x, y = promote(x, y)
+        if is_boolean(x) and is_boolean(y):
+            raise TypeError(
+                "a difference is for numbers, not for two booleans: use x != y for where they "
+                "differ, or x.long() - y.long()"
+            )
         return x - y
 
     def backward(self, gradient: Array) -> tuple[Array, Array | None]:

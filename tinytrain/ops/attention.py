@@ -51,6 +51,8 @@ def check_inputs(q: Array, k: Array, v: Array) -> None:
 
 def check_packed(qkv: Array, num_heads: int) -> None:
     """Raise unless queries, keys and values lie side by side, (B, T, 3 D), in whole heads."""
+    if num_heads < 1:
+        raise ValueError(f"packed attention: num_heads must be at least 1, got {num_heads}")
     if qkv.ndim != 3 or qkv.shape[2] % (3 * num_heads):
         raise ValueError(
             f"packed attention expects (B, T, 3 D) with D a multiple of {num_heads} "

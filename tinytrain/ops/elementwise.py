@@ -7,14 +7,16 @@ import numpy as np
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, xp_of
 from tinytrain.kernels import kernels_for
-from tinytrain.ops.promotion import as_float, is_float, plain_number
+from tinytrain.ops.promotion import as_float, is_boolean, is_float, plain_number
 
 
 class Neg(Function):
     """z = -x;  dL/dx = -g."""
 
     def forward(self, x: Array) -> Array:
-        """Negate."""
+        """Negate; a boolean has no negative."""
+        if is_boolean(x):
+            raise TypeError("a negative is for numbers, not for booleans: use ~x, or -x.long()")
         return -x
 
     def backward(self, gradient: Array) -> Array:

@@ -67,7 +67,8 @@ def check_range(
     IndexError: embedding id 7 at position (1,) is outside 0 to 4
     """
     if ids.dtype.kind not in "iu":
-        raise TypeError(f"{what}s must be integers, got {ids.dtype}")
+        plural = "indices" if what == "index" else f"{what}s"
+        raise TypeError(f"{plural} must be integers, got {ids.dtype}")
     if not ids.size:
         return
     if extremes is not None:

@@ -9,7 +9,6 @@ from tinytrain.optim.adagrad import Adagrad
 from tinytrain.optim.adam import Adam
 from tinytrain.optim.adamw import AdamW
 from tinytrain.optim.clip import clip_grad_norm_, clip_grad_value_, gradient_norm
-from tinytrain.optim.flat import FlatBuffer, gradient_arrays
 from tinytrain.optim.lion import Lion
 from tinytrain.optim.lr_scheduler import (
     ConstantSchedule,
@@ -30,7 +29,6 @@ __all__ = [
     "AdamSettings",
     "AdamW",
     "ConstantSchedule",
-    "FlatBuffer",
     "Lion",
     "Optimizer",
     "RMSprop",
@@ -40,7 +38,6 @@ __all__ = [
     "WarmupLinear",
     "clip_grad_norm_",
     "clip_grad_value_",
-    "gradient_arrays",
     "gradient_norm",
     "linear_scaling",
     "lr_scheduler",

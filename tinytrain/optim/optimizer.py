@@ -72,6 +72,22 @@ class Optimizer:
         or makes no sense.
     TypeError
         A parameter is no leaf that requires gradients, or they come in no order (a set).
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> class PlainDescent(Optimizer):
+    ...     def __init__(self, params, lr=0.1):
+    ...         super().__init__(params, {"lr": lr})
+    ...
+    ...     def update(self, parameter, gradient, state, settings, step):
+    ...         parameter -= settings["lr"] * gradient
+    >>> weight = tt.nn.Parameter(tt.ones(2))
+    >>> optimizer = PlainDescent([weight], lr=0.5)
+    >>> weight.sum().backward()
+    >>> optimizer.step()
+    >>> weight.tolist()
+    [0.5, 0.5]
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()

@@ -54,7 +54,13 @@ def linear_scaling(lr: float, batch_size: int, new_batch_size: int) -> float:
 
 
 class AdamSettings(NamedTuple):
-    """Settings of Adam or AdamW that belong to one batch size."""
+    """Settings of Adam or AdamW that belong to one batch size.
+
+    Examples
+    --------
+    >>> AdamSettings(lr=1e-3, betas=(0.9, 0.999), eps=1e-8).betas
+    (0.9, 0.999)
+    """
 
     lr: float
     betas: tuple[float, float]

@@ -99,33 +99,54 @@ class ArithmeticMethods(TensorBase):
         return self._apply(selection.Invert(), self)
 
     def add(self, other: Operand, *, alpha: Scalar = 1) -> Self:
-        """Add `alpha` times another operand."""
+        """Add `alpha` times another operand.
+
+        Shapes are broadcast: (2, 1) and (3,) to (2, 3); errors as for `tinytrain.add`.
+        """
         return self._apply(arithmetic.Add(), self, self._times(other, alpha))
 
     def sub(self, other: Operand, *, alpha: Scalar = 1) -> Self:
-        """Subtract `alpha` times another operand."""
+        """Subtract `alpha` times another operand.
+
+        Shapes are broadcast: (2, 1) and (3,) to (2, 3); errors as for `tinytrain.sub`.
+        """
         return self._apply(arithmetic.Sub(), self, self._times(other, alpha))
 
     def mul(self, other: Operand) -> Self:
-        """Multiply by another operand."""
+        """Multiply by another operand.
+
+        Shapes are broadcast: (2, 1) and (3,) to (2, 3); errors as for `tinytrain.mul`.
+        """
         return self._apply(arithmetic.Mul(), self, other)
 
     def div(self, other: Operand, *, rounding_mode: str | None = None) -> Self:
-        """Divide by another operand; the quotient may be rounded: "floor" or "trunc"."""
+        """Divide by another operand; the quotient may be rounded: "floor" or "trunc".
+
+        Shapes are broadcast: (2, 1) and (3,) to (2, 3); errors as for `tinytrain.div`.
+        """
         if rounding_mode is None:
             return self._apply(arithmetic.Div(), self, other)
         return self._apply(steps.RoundedQuotient(rounding_mode), self, other)
 
     def pow(self, exponent: Operand) -> Self:
-        """Raise to a power."""
+        """Raise to a power.
+
+        Shapes are broadcast: (2, 1) and (3,) to (2, 3); errors as for `tinytrain.pow`.
+        """
         return self._apply(arithmetic.Pow(), self, exponent)
 
     def maximum(self, other: Self) -> Self:
-        """Return the larger of two tensors, elementwise; a tie shares the gradient."""
+        """Return the larger of two tensors, elementwise; a tie shares the gradient.
+
+        Shapes are broadcast: (2, 1) and (3,) to (2, 3); errors as for `tinytrain.maximum`.
+        """
         return self._apply(arithmetic.Maximum(), self, other)
 
     def minimum(self, other: Self) -> Self:
-        """Return the smaller of two tensors, elementwise; a tie shares the gradient."""
+        """Return the smaller of two tensors, elementwise; a tie shares the gradient.
+
+        Shapes are broadcast: (2, 1) and (3,) to (2, 3); errors as for `tinytrain.minimum`.
+        """
         return self._apply(arithmetic.Minimum(), self, other)
 
     def _times(self, other: Operand, alpha: Scalar) -> Operand:

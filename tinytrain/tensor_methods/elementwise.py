@@ -104,7 +104,10 @@ class ElementwiseMethods(TensorBase):
         return self._apply(elementwise.Clamp(min, max), self)
 
     def masked_fill(self, mask: Self, value: Operand) -> Self:
-        """Replace the elements where a boolean mask is True, by a number or a tensor of one."""
+        """Replace the elements where a boolean mask is True, by a number or a tensor of one.
+
+        The shapes of input and mask are broadcast; errors as for `tinytrain.masked_fill`.
+        """
         if not isinstance(value, TensorBase):
             return self._apply(selection.MaskedFill(value), self, mask)
         if value.ndim:
@@ -114,7 +117,10 @@ class ElementwiseMethods(TensorBase):
         return self._apply(selection.Where(), mask, value, self)
 
     def where(self, condition: Self, other: Operand) -> Self:
-        """Keep the elements where a condition holds, and take the other's elsewhere."""
+        """Keep the elements where a condition holds, and take the other's elsewhere.
+
+        The three shapes are broadcast; errors as for `tinytrain.where`.
+        """
         return self._apply(selection.Where(), condition, self, other)
 
     def softmax(self, dim: int, dtype: DTypeLike | None = None) -> Self:

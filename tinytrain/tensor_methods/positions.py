@@ -20,7 +20,11 @@ class PositionMethods(ShapeMethods):
     __slots__ = ()
 
     def index_select(self, dim: int, index: Self) -> Self:
-        """Take the slices of an axis that a vector of integers names."""
+        """Take the slices of an axis that a vector of integers names.
+
+        From (N, ...) and positions (K,) to (K, ...), for dim 0; errors as for
+        `tinytrain.index_select`.
+        """
         if index.ndim > 1:
             raise ValueError(f"index_select takes a vector of positions, got shape {index.shape}")
         if not self.ndim:
@@ -30,7 +34,10 @@ class PositionMethods(ShapeMethods):
         return self[(*(slice(None),) * axis, index.reshape(-1))]
 
     def gather(self, dim: int, index: Self) -> Self:
-        """Take one element per position along an axis: z[i, j] = x[index[i, j], j] for dim 0."""
+        """Take one element per position along an axis: z[i, j] = x[index[i, j], j] for dim 0.
+
+        The result has the shape of the positions; errors as for `tinytrain.gather`.
+        """
         if not self.ndim or not index.ndim:
             shape = index.shape if self.ndim <= index.ndim else ()
             return self.reshape(-1).gather(dim, index.reshape(-1)).reshape(shape)
@@ -45,6 +52,9 @@ class PositionMethods(ShapeMethods):
 
         Without an axis, the positions count the elements in one row. Negative ones count from the
         end, here alone.
+
+        From (N, M) and positions (K, M) to (K, M), for dim 0; errors as for
+        `tinytrain.take_along_dim`.
         """
         if dim is None:
             return self.reshape(-1).take_along_dim(indices.reshape(-1), 0)
@@ -73,6 +83,9 @@ class PositionMethods(ShapeMethods):
 
         Which of several elements for one place wins is not defined; the mock GPU raises then.
         With `reduce="add"` elements are added instead, as by `scatter_add`.
+
+        The result has the input's shape; positions and `src` may be smaller; errors as for
+        `tinytrain.scatter`.
         """
         if (src is None) == (value is None):
             raise TypeError("scatter takes either src or value")
@@ -85,11 +98,19 @@ class PositionMethods(ShapeMethods):
         return self._scattered(operation, dim, index, given)  # type: ignore[arg-type]  # a Tensor
 
     def scatter_add(self, dim: int, index: Self, src: Self) -> Self:
-        """Add the elements of `src` at positions; repeated positions add."""
+        """Add the elements of `src` at positions; repeated positions add.
+
+        The result has the input's shape; positions and `src` may be smaller; errors as for
+        `tinytrain.scatter_add`.
+        """
         return self._scattered(scatter.ScatterAdd(dim, index.extremes), dim, index, src)
 
     def index_add(self, dim: int, index: Self, source: Self, *, alpha: Scalar = 1) -> Self:
-        """Add `alpha` times the slices of `source` to the slices that a vector names."""
+        """Add `alpha` times the slices of `source` to the slices that a vector names.
+
+        From (N, ...), positions (K,) and a source (K, ...) to (N, ...), for dim 0; errors as for
+        `tinytrain.index_add`.
+        """
         if not self.ndim:
             row = self.reshape(1).index_add(dim, index.reshape(-1), source.reshape(-1), alpha=alpha)
             return row.reshape(())
@@ -100,7 +121,11 @@ class PositionMethods(ShapeMethods):
         return self._apply(operation, self, index.reshape(-1) if not index.ndim else index, source)
 
     def masked_select(self, mask: Self) -> Self:
-        """Return the elements where a boolean mask is True, in one row. A GPU has to wait."""
+        """Return the elements where a boolean mask is True, in one row. A GPU has to wait.
+
+        From shapes that are broadcast to (K,), for K places where the mask is True; errors as for
+        `tinytrain.masked_select`.
+        """
         if mask.dtype != bool:
             raise TypeError(f"masked_select expects a boolean mask, got {mask.dtype}")
         ndim = max(self.ndim, mask.ndim)

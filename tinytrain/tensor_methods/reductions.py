@@ -35,7 +35,11 @@ class ReductionMethods(ShapeMethods):
         axis: Axes = None,
         keepdims: bool = False,
     ) -> Self:
-        """Add up the elements along axes, in `dtype`."""
+        """Add up the elements along axes, in `dtype`.
+
+        Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
+        `tinytrain.sum`.
+        """
         operation = reduce.Sum(_axes(dim, axis), keepdim or keepdims)
         total = self._apply(operation, self._cast(dtype))
         return total if dtype is None else total._cast(dtype)
@@ -49,7 +53,11 @@ class ReductionMethods(ShapeMethods):
         axis: Axes = None,
         keepdims: bool = False,
     ) -> Self:
-        """Average the elements along axes, in `dtype`."""
+        """Average the elements along axes, in `dtype`.
+
+        Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
+        `tinytrain.mean`.
+        """
         return self._apply(reduce.Mean(_axes(dim, axis), keepdim or keepdims), self._cast(dtype))
 
     def prod(
@@ -61,7 +69,11 @@ class ReductionMethods(ShapeMethods):
         axis: int | None = None,
         keepdims: bool = False,
     ) -> Self:
-        """Multiply the elements, all or along one axis, in `dtype`."""
+        """Multiply the elements, all or along one axis, in `dtype`.
+
+        Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
+        `tinytrain.prod`.
+        """
         operation = accumulate.Prod(_axes(dim, axis), keepdim or keepdims)
         product = self._apply(operation, self._cast(dtype))
         return product if dtype is None else product._cast(dtype)
@@ -79,6 +91,9 @@ class ReductionMethods(ShapeMethods):
         """Return the variance along axes, divided by n - correction.
 
         The older `unbiased` stands for a correction of 1 or 0; 1 where neither is given.
+
+        Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
+        `tinytrain.var`.
         """
         axes, correction = _axes_and_correction(dim, axis, unbiased, correction)
         return self._apply(reduce.Var(axes, correction, keepdim or keepdims), self)
@@ -93,7 +108,11 @@ class ReductionMethods(ShapeMethods):
         axis: Axes = None,
         keepdims: bool = False,
     ) -> Self:
-        """Return the standard deviation, the root of `var`."""
+        """Return the standard deviation, the root of `var`.
+
+        Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
+        `tinytrain.std`.
+        """
         axes, correction = _axes_and_correction(dim, axis, unbiased, correction)
         return self._apply(reduce.Std(axes, correction, keepdim or keepdims), self)
 
@@ -104,7 +123,11 @@ class ReductionMethods(ShapeMethods):
         keepdim: bool = False,
         dtype: DTypeLike | None = None,
     ) -> Self:
-        """Return the p-norm of the elements along axes: (sum |x|^p)^(1/p); "fro" is p = 2."""
+        """Return the p-norm of the elements along axes: (sum |x|^p)^(1/p); "fro" is p = 2.
+
+        Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
+        `tinytrain.norm`.
+        """
         if isinstance(p, str) and p != "fro":
             raise ValueError(f"norm: p must be a number or 'fro', not {p!r}")
         order = 2 if p is None or isinstance(p, str) else p
@@ -113,22 +136,36 @@ class ReductionMethods(ShapeMethods):
     def all(
         self, dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False
     ) -> Self:
-        """Return whether all elements along axes differ from 0."""
+        """Return whether all elements along axes differ from 0.
+
+        Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
+        `tinytrain.all`.
+        """
         return self._apply(logic.All(_axes(dim, axis), keepdim or keepdims), self)
 
     def any(
         self, dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False
     ) -> Self:
-        """Return whether an element along axes differs from 0."""
+        """Return whether an element along axes differs from 0.
+
+        Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
+        `tinytrain.any`.
+        """
         return self._apply(logic.Any(_axes(dim, axis), keepdim or keepdims), self)
 
     def cumsum(self, dim: int, dtype: DTypeLike | None = None) -> Self:
-        """Return the sums of the first 1, 2, ... elements along an axis, in `dtype`."""
+        """Return the sums of the first 1, 2, ... elements along an axis, in `dtype`.
+
+        Any shape in, the same out; errors as for `tinytrain.cumsum`.
+        """
         sums = self._apply(accumulate.Cumsum(dim), self._cast(dtype))
         return sums if dtype is None else sums._cast(dtype)
 
     def argsort(self, dim: int = -1, descending: bool = False, stable: bool = False) -> Self:
-        """Return the positions of the elements in order; equal ones always keep their order."""
+        """Return the positions of the elements in order; equal ones always keep their order.
+
+        Any shape in, the same out; errors as for `tinytrain.argsort`.
+        """
         return self._apply(order.Argsort(dim, descending), self)
 
     def sort(
@@ -137,6 +174,8 @@ class ReductionMethods(ShapeMethods):
         """Return the elements in order along an axis, and their positions before.
 
         Equal elements always keep their order (`stable` says nothing more), NaN is the largest.
+
+        Any shape in, the same out; errors as for `tinytrain.sort`.
         """
         indices = self.argsort(dim, descending)
         return ValuesAndIndices(self._at(indices, dim), indices)
@@ -144,7 +183,10 @@ class ReductionMethods(ShapeMethods):
     def topk(
         self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
     ) -> ValuesAndIndices:
-        """Return the k largest or smallest elements along an axis in order, and their positions."""
+        """Return the k largest or smallest elements along an axis in order, and their positions.
+
+        From (..., N) to (..., k), for the last axis; errors as for `tinytrain.topk`.
+        """
         size = self.shape[reduce.normalize_axis(dim, self.ndim)] if self.ndim else 1
         if not 0 <= k <= size:
             raise ValueError(f"topk: k = {k} of axis {dim} of shape {self.shape}")
@@ -163,13 +205,21 @@ class ReductionMethods(ShapeMethods):
     def amax(
         self, dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False
     ) -> Self:
-        """Return the largest elements along axes; ties share the gradient evenly."""
+        """Return the largest elements along axes; ties share the gradient evenly.
+
+        Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
+        `tinytrain.amax`.
+        """
         return self._apply(reduce.Amax(_axes(dim, axis), keepdim or keepdims), self)
 
     def amin(
         self, dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False
     ) -> Self:
-        """Return the smallest elements along axes; ties share the gradient evenly."""
+        """Return the smallest elements along axes; ties share the gradient evenly.
+
+        Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
+        `tinytrain.amin`.
+        """
         return self._apply(reduce.Amin(_axes(dim, axis), keepdim or keepdims), self)
 
     def max(
@@ -179,13 +229,20 @@ class ReductionMethods(ShapeMethods):
 
         Along one axis the gradient goes to the first of several largest; over all elements, and in
         `amax`, which also takes several axes, ties share it evenly.
+
+        Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
+        `tinytrain.max`.
         """
         return self._extreme(reduce.Amax, reduce.Argmax, _axes(dim, axis), keepdim or keepdims)
 
     def min(
         self, dim: Any = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False
     ) -> Any:
-        """Return the smallest element; along one axis, values and their positions (see `max`)."""
+        """Return the smallest element; along one axis, values and their positions (see `max`).
+
+        Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
+        `tinytrain.min`.
+        """
         return self._extreme(reduce.Amin, reduce.Argmin, _axes(dim, axis), keepdim or keepdims)
 
     def _extreme(
@@ -204,15 +261,27 @@ class ReductionMethods(ShapeMethods):
         return ValuesAndIndices(taken.squeeze(dim), indices.squeeze(dim))
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Self:
-        """Return the positions of the largest elements."""
+        """Return the positions of the largest elements.
+
+        Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
+        `tinytrain.argmax`.
+        """
         return self._apply(reduce.Argmax(dim, keepdim), self)
 
     def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
-        """Return the positions of the smallest elements."""
+        """Return the positions of the smallest elements.
+
+        Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
+        `tinytrain.argmin`.
+        """
         return self._apply(reduce.Argmin(dim, keepdim), self)
 
     def logsumexp(self, dim: Axes, keepdim: bool = False) -> Self:
-        """Return log(sum(e^x)) along axes, without overflow."""
+        """Return log(sum(e^x)) along axes, without overflow.
+
+        Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
+        `tinytrain.logsumexp`.
+        """
         return self._apply(softmax.LogSumExp(dim, keepdim), self)
 
 

@@ -29,7 +29,22 @@ ROUNDING = 64 * float(np.finfo(np.float64).eps)
 
 
 class GradcheckError(CheckError):
-    """What `gradcheck` raises where it objects: a gradient, or the way it came about, is wrong."""
+    """What `gradcheck` raises where it objects: a gradient, or the way it came about, is wrong.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> class Wrong(tt.Function):
+    ...     def forward(self, x):
+    ...         return 2 * x
+    ...
+    ...     def backward(self, gradient):
+    ...         return 3 * gradient
+    >>> gradcheck(lambda x: tt.apply(Wrong(), x), [tt.ones(1, dtype="float64", requires_grad=True)])
+    Traceback (most recent call last):
+        ...
+    tinytrain.testing.gradcheck.GradcheckError: input 0, element (0,): analytic 3..., numeric 2...
+    """
 
 
 def gradcheck(

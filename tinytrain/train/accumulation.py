@@ -104,6 +104,15 @@ def divide_gradients(parameters: Iterable[Tensor], items: int) -> None:
     ------
     ValueError
         The number is not positive.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> weight = tt.ones(2, requires_grad=True)
+    >>> (weight * 6.0).sum().backward()
+    >>> divide_gradients([weight], 3)
+    >>> weight.grad.tolist()
+    [2.0, 2.0]
     """
     if items < 1:
         raise ValueError(f"gradients can be divided by a positive number of items, not {items}")

@@ -42,7 +42,20 @@ _DIGEST_LENGTH = 64
 
 
 class CheckpointError(Exception):
-    """A file is no readable checkpoint, or not one for this model; the message names the file."""
+    """A file is no readable checkpoint, or not one for this model; the message names the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "step-1.npz"
+    ...     _ = path.write_text("something else")
+    ...     try:
+    ...         load_checkpoint(path)
+    ...     except CheckpointError as error:
+    ...         print(error.args[0].removeprefix(f"{path} "))
+    is no readable checkpoint: it has only 14 bytes
+    """
 
 
 def save_checkpoint(
@@ -164,6 +177,15 @@ def load_checkpoint(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]
         There is no such file.
     CheckpointError
         The file is damaged, truncated, of another version, or something else altogether.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_checkpoint(Path(folder) / "c.npz", {"w": np.ones(2)}, {"step": 3})
+    ...     arrays, state = load_checkpoint(Path(folder) / "c.npz")
+    >>> arrays["w"].tolist(), state
+    ([1.0, 1.0], {'step': 3})
     """
     with _refusing(path), open(path, "rb") as file:
         manifest, members = _read_manifest(file)
@@ -187,6 +209,15 @@ def read_manifest(path: Path) -> dict[str, Any]:
     ------
     FileNotFoundError, CheckpointError
         As for `load_checkpoint`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_checkpoint(Path(folder) / "c.npz", {"w": np.ones(2)}, {"step": 3})
+    ...     manifest = read_manifest(Path(folder) / "c.npz")
+    >>> manifest["state"], manifest["arrays"]["w"]["shape"]
+    ({'step': 3}, [2])
     """
     with _refusing(path), open(path, "rb") as file:
         return _read_manifest(file)[0]

@@ -22,6 +22,11 @@ class TrainingResult:
         The last checkpoint written.
     stopped : str or None
         Why the run ended before its last step, if a callback stopped it.
+
+    Examples
+    --------
+    >>> TrainingResult(300, 5, 0.25, 0.5, None, "early stopping").validation_loss
+    0.5
     """
 
     step: int

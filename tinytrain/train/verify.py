@@ -83,6 +83,17 @@ class AccumulationReport:
     without_culprits : float or None
         The largest difference of the gradients with those layers in evaluation mode; where it is
         within the tolerance, nothing else breaks it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tinytrain as tt
+    >>> model = tt.nn.Linear(2, 1)
+    >>> def loss_function(model, batch):
+    ...     return (model(batch[0]) ** 2).sum(), len(batch[0])
+    >>> report = tt.train.verify_accumulation(model, loss_function, (np.ones((4, 2), np.float32),))
+    >>> report.exact, report.rows, report.culprits
+    (True, 4, ())
     """
 
     exact: bool

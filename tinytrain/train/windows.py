@@ -29,8 +29,6 @@ class WindowStream:
         How many epochs have been finished: all their micro-batches were handed out.
     batches : int
         How many micro-batches of the present epoch have been handed out.
-    size : int
-        Micro-batches of the present window, unless it is an epoch's last.
     last_indices : list
         For each micro-batch of the window yielded last what the loader's `last_indices` said when
         it was handed out: which items of the data set it holds; None where the loader has none.
@@ -68,7 +66,7 @@ class WindowStream:
 
     @property
     def size(self) -> int:
-        """How many micro-batches the window takes that is being filled."""
+        """How many micro-batches the present window takes, unless it is an epoch's last."""
         return self.sizes.accumulation_steps(self.steps, self.items)
 
     def made_step(self, items: int) -> None:

@@ -32,6 +32,12 @@ class WorkerInfo:
     ------
     RuntimeError
         If an attribute is assigned.
+
+    Examples
+    --------
+    >>> info = WorkerInfo(1, 4, 2025, [10, 20, 30])
+    >>> info.dataset[info.id :: info.num_workers]
+    [20]
     """
 
     id: int

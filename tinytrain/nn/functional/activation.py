@@ -2,6 +2,7 @@
 
 import math
 
+from tinytrain.functions.checks import checked
 from tinytrain.ops.activation import GELU
 from tinytrain.ops.elementwise import ReLU, Sigmoid, Tanh
 from tinytrain.ops.logistic import LogSigmoid, SiLU, Softplus
@@ -34,6 +35,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> relu(tt.tensor([-1.0, 2.0]))
     tensor([0., 2.], dtype=float32, device=cpu)
     """
+    checked(input, "relu", "input")
     refuse_inplace("relu", inplace)
     return apply(ReLU(), input)
 
@@ -47,6 +49,7 @@ def tanh(input: Tensor) -> Tensor:
     >>> tanh(tt.tensor([-100.0, 0.0, 100.0]))
     tensor([-1.,  0.,  1.], dtype=float32, device=cpu)
     """
+    checked(input, "tanh", "input")
     return apply(Tanh(), input)
 
 
@@ -59,6 +62,7 @@ def sigmoid(input: Tensor) -> Tensor:
     >>> sigmoid(tt.tensor([-1000.0, 0.0, 1000.0]))
     tensor([0. , 0.5, 1. ], dtype=float32, device=cpu)
     """
+    checked(input, "sigmoid", "input")
     return apply(Sigmoid(), input)
 
 
@@ -93,6 +97,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     >>> gelu(tt.tensor([-1.0, 0.0, 2.0]))
     tensor([-0.15865526,  0.        ,  1.9544997 ], dtype=float32, device=cpu)
     """
+    checked(input, "gelu", "input")
     return apply(GELU(approximate), input)
 
 
@@ -105,6 +110,7 @@ def gelu_simple(input: Tensor) -> Tensor:
     >>> gelu_simple(tt.tensor([-1.0, 0.0, 2.0]))
     tensor([-0.158808 ,  0.       ,  1.9545977], dtype=float32, device=cpu)
     """
+    checked(input, "gelu_simple", "input")
     inner = math.sqrt(2 / math.pi) * (input + 0.044715 * input * input * input)
     return 0.5 * input * (1 + inner.tanh())
 
@@ -127,6 +133,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> silu(tt.tensor([-1.0, 0.0, 100.0]))
     tensor([ -0.2689414,   0.       , 100.       ], dtype=float32, device=cpu)
     """
+    checked(input, "silu", "input")
     refuse_inplace("silu", inplace)
     return apply(SiLU(), input)
 
@@ -149,6 +156,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     >>> leaky_relu(tt.tensor([-2.0, 2.0]), 0.5)
     tensor([-1.,  2.], dtype=float32, device=cpu)
     """
+    checked(input, "leaky_relu", "input")
     refuse_inplace("leaky_relu", inplace)
     return apply(LeakyReLU(negative_slope), input)
 
@@ -171,6 +179,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     >>> elu(tt.tensor([-100.0, 0.0, 2.0]))
     tensor([-1.,  0.,  2.], dtype=float32, device=cpu)
     """
+    checked(input, "elu", "input")
     refuse_inplace("elu", inplace)
     return apply(ELU(alpha), input)
 
@@ -197,6 +206,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     >>> softplus(tt.tensor([-1000.0, 0.0, 1000.0]))
     tensor([0.000000e+00, 6.931472e-01, 1.000000e+03], dtype=float32, device=cpu)
     """
+    checked(input, "softplus", "input")
     return apply(Softplus(beta, threshold), input)
 
 
@@ -214,6 +224,7 @@ def logsigmoid(input: Tensor) -> Tensor:
     >>> logsigmoid(tt.tensor([-1000.0, 1000.0]))
     tensor([-1000.,    -0.], dtype=float32, device=cpu)
     """
+    checked(input, "logsigmoid", "input")
     return apply(LogSigmoid(), input)
 
 
@@ -238,6 +249,7 @@ def hardtanh(
     >>> hardtanh(tt.tensor([-3.0, 0.5, 3.0]))
     tensor([-1. ,  0.5,  1. ], dtype=float32, device=cpu)
     """
+    checked(input, "hardtanh", "input")
     refuse_inplace("hardtanh", inplace)
     return apply(Hardtanh(min_val, max_val), input)
 
@@ -256,5 +268,6 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     >>> relu6(tt.tensor([-3.0, 0.5, 8.0]))
     tensor([0. , 0.5, 6. ], dtype=float32, device=cpu)
     """
+    checked(input, "relu6", "input")
     refuse_inplace("relu6", inplace)
     return apply(Hardtanh(0.0, 6.0), input)

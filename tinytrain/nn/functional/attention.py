@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from tinytrain import backend
+from tinytrain.functions.checks import checked, checked_optional
 from tinytrain.kernels import attention as kernels
 from tinytrain.kernels.tiled_attention import tiling_pays
 from tinytrain.nn.functional.attention_mask import within_segments
@@ -78,6 +79,11 @@ def scaled_dot_product_attention(
     >>> scaled_dot_product_attention(x, x, x, is_causal=True).shape
     (1, 2, 3, 4)
     """
+    checked(query, "scaled_dot_product_attention", "query")
+    checked(key, "scaled_dot_product_attention", "key")
+    checked(value, "scaled_dot_product_attention", "value")
+    checked_optional(attn_mask, "scaled_dot_product_attention", "attn_mask")
+    checked_optional(segment_ids, "scaled_dot_product_attention", "segment_ids")
     if segment_ids is not None and not (
         query.ndim == key.ndim == 4 and query.shape[2] == key.shape[2]
     ):
@@ -174,6 +180,10 @@ def scaled_dot_product_attention_simple(
     >>> scaled_dot_product_attention_simple(x, x, x).shape
     (1, 2, 3, 4)
     """
+    checked(query, "scaled_dot_product_attention_simple", "query")
+    checked(key, "scaled_dot_product_attention_simple", "key")
+    checked(value, "scaled_dot_product_attention_simple", "value")
+    checked_optional(additive_mask, "scaled_dot_product_attention_simple", "additive_mask")
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
     if additive_mask is not None:
         scores = scores + additive_mask
@@ -215,7 +225,8 @@ def packed_self_attention(
     Raises
     ------
     ValueError, TypeError
-        Shapes or dtypes do not fit, the mask wants a gradient, or there are tiles and a mask.
+        Shapes or dtypes do not fit, there is no head, the mask wants a gradient, or there are
+        tiles and a mask.
 
     Examples
     --------
@@ -223,6 +234,9 @@ def packed_self_attention(
     >>> packed_self_attention(tt.ones(1, 4, 12), num_heads=2).shape
     (1, 4, 4)
     """
+    checked(qkv, "packed_self_attention", "qkv")
+    checked_optional(attn_mask, "packed_self_attention", "attn_mask")
+    checked_optional(segment_ids, "packed_self_attention", "segment_ids")
     if attn_mask is not None and attn_mask.requires_grad:
         raise ValueError(
             "packed_self_attention gives its mask no gradient: "
@@ -248,6 +262,9 @@ def packed_self_attention_simple(
     >>> packed_self_attention_simple(tt.ones(1, 4, 12), num_heads=2).shape
     (1, 4, 4)
     """
+    checked(qkv, "packed_self_attention_simple", "qkv")
+    checked_optional(additive_mask, "packed_self_attention_simple", "additive_mask")
+    ops.check_packed(qkv.data, num_heads)
     batch, length, width = qkv.shape
     split = qkv.reshape(batch, length, 3, num_heads, width // (3 * num_heads))
     query, key, value = (split[:, :, i].transpose(1, 2) for i in range(3))  # (B, H, T, D / H)

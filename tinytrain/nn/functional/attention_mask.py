@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from tinytrain import backend
+from tinytrain.functions.checks import checked
 from tinytrain.kernels import attention as kernels
 from tinytrain.ops.promotion import is_float
 from tinytrain.tensor import Tensor
@@ -28,6 +29,7 @@ def causal_mask(input: Tensor) -> Tensor:
     tensor([[  0., -inf],
             [  0.,   0.]], dtype=float32, device=cpu)
     """
+    checked(input, "causal_mask", "input")
     if input.ndim < 2:
         raise ValueError(f"causal_mask expects an input (B, T, D), got shape {input.shape}")
     if not is_float(input.dtype):
@@ -61,6 +63,7 @@ def segment_mask(
             [  0.,   0., -inf],
             [-inf, -inf,   0.]], dtype=float32, device=cpu)
     """
+    checked(segment_ids, "segment_mask", "segment_ids")
     ids = segment_ids.data
     if ids.ndim != 2 or ids.dtype.kind not in "iu":
         raise ValueError(f"segment_ids must be integers (B, T), got {ids.dtype} {ids.shape}")

@@ -1,6 +1,7 @@
 """Normalisation per channel over the batch."""
 
 from tinytrain.backend import Array
+from tinytrain.functions.checks import checked, checked_optional
 from tinytrain.in_place import writable
 from tinytrain.nn.functional.normalization import scale_and_shift
 from tinytrain.ops.normalization import BatchNorm
@@ -59,6 +60,11 @@ def batch_norm(
     tensor([[-1.],
             [ 1.]], dtype=float32, device=cpu)
     """
+    checked(input, "batch_norm", "input")
+    checked_optional(running_mean, "batch_norm", "running_mean")
+    checked_optional(running_var, "batch_norm", "running_var")
+    checked_optional(weight, "batch_norm", "weight")
+    checked_optional(bias, "batch_norm", "bias")
     if input.shape == (0,):
         return input.clone()  # nothing to normalise, in no channels
     check_running("batch_norm", "running_mean", running_mean, input)
@@ -91,6 +97,9 @@ def batch_norm_simple(
     tensor([[-1.],
             [ 1.]], dtype=float32, device=cpu)
     """
+    checked(input, "batch_norm_simple", "input")
+    checked_optional(weight, "batch_norm_simple", "weight")
+    checked_optional(bias, "batch_norm_simple", "bias")
     centered = input - input.mean(0, keepdim=True)
     variance = (centered * centered).mean(0, keepdim=True)
     return scale_and_shift(centered / (variance + eps).sqrt(), weight, bias)

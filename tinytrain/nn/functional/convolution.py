@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tinytrain.functions import cat
+from tinytrain.functions.checks import checked, checked_optional
 from tinytrain.nn.functional.padding import pad
 from tinytrain.ops.convolution import Convolution
 from tinytrain.tensor import Tensor, apply
@@ -58,6 +59,9 @@ def conv1d(
     >>> conv1d(x, tt.tensor([[[-1.0, 1.0]]])).tolist()  # differences
     [[1.0, 3.0, 5.0]]
     """
+    checked(input, "conv1d", "input")
+    checked(weight, "conv1d", "weight")
+    checked_optional(bias, "conv1d", "bias")
     return apply(Convolution(1, stride, padding, dilation, groups), input, weight, bias)
 
 
@@ -103,6 +107,9 @@ def conv2d(
     >>> conv2d(tt.ones(8, 3, 32, 32), tt.ones(16, 3, 3, 3), stride=2, padding=1).shape
     (8, 16, 16, 16)
     """
+    checked(input, "conv2d", "input")
+    checked(weight, "conv2d", "weight")
+    checked_optional(bias, "conv2d", "bias")
     return apply(Convolution(2, stride, padding, dilation, groups), input, weight, bias)
 
 
@@ -125,6 +132,9 @@ def conv2d_simple(
     >>> conv2d_simple(tt.ones(1, 2, 5, 5), tt.ones(3, 2, 3, 3), padding=1).shape
     (1, 3, 5, 5)
     """
+    checked(input, "conv2d_simple", "input")
+    checked(weight, "conv2d_simple", "weight")
+    checked_optional(bias, "conv2d_simple", "bias")
     x = pad(input, (padding,) * 4)
     rows, columns = weight.shape[2:]
     height = (x.shape[2] - dilation * (rows - 1) - 1) // stride + 1

@@ -1,6 +1,7 @@
 """Dropout of elements and of channels."""
 
 from tinytrain.backend import xp_of
+from tinytrain.functions.checks import checked
 from tinytrain.generator import Generator, default_generator
 from tinytrain.nn.functional.activation import refuse_inplace
 from tinytrain.ops.elementwise import Dropout
@@ -55,6 +56,7 @@ def dropout(
     >>> sorted(set(dropout(tt.ones(100), p=0.5, generator=tt.Generator(0)).tolist()))
     [0.0, 2.0]
     """
+    checked(input, "dropout", "input")
     _check_dropout("dropout", input, p, inplace)
     if not training or p == 0:
         return input
@@ -99,6 +101,7 @@ def dropout1d(
     >>> sorted(set(map(tuple, dropped.tolist())))
     [(0.0, 0.0, 0.0), (2.0, 2.0, 2.0)]
     """
+    checked(input, "dropout1d", "input")
     _check_dropout("dropout1d", input, p, inplace)
     if input.ndim not in (2, 3):
         raise ValueError(f"dropout1d expects shape (N, C, L) or (C, L), got {input.shape}")
@@ -144,6 +147,7 @@ def dropout2d(
     >>> sorted(set(map(tuple, dropped.reshape(100, 6).tolist())))
     [(0.0, 0.0, 0.0, 0.0, 0.0, 0.0), (2.0, 2.0, 2.0, 2.0, 2.0, 2.0)]
     """
+    checked(input, "dropout2d", "input")
     _check_dropout("dropout2d", input, p, inplace)
     if input.ndim < 2:
         raise ValueError(f"dropout2d expects shape (N, C, H, W), got {input.shape}")
@@ -168,8 +172,6 @@ def _check_dropout(name: str, input: Tensor, p: float, inplace: bool) -> None:
     refuse_inplace(name, inplace)
     if not 0 <= p <= 1:
         raise ValueError(f"dropout probability must lie in 0 to 1, got {p}")
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name} got a bare {type(input).__name__}: wrap it with tt.tensor(...)")
     check_float(name, input.data)
 
 

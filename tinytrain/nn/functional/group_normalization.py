@@ -2,6 +2,7 @@
 
 import math
 
+from tinytrain.functions.checks import checked, checked_optional
 from tinytrain.nn.functional.batch_normalization import batch_norm, check_running, move_running
 from tinytrain.nn.functional.normalization import scale_and_shift
 from tinytrain.ops.normalization import LayerNorm, check_affine
@@ -50,6 +51,9 @@ def group_norm(
     >>> group_norm(tt.tensor([[1.0, 3.0, 10.0, 30.0]]), 2, eps=0.0)
     tensor([[-1.,  1., -1.,  1.]], dtype=float32, device=cpu)
     """
+    checked(input, "group_norm", "input")
+    checked_optional(weight, "group_norm", "weight")
+    checked_optional(bias, "group_norm", "bias")
     if input.ndim < 2:
         raise ValueError(f"group_norm expects shape (N, C) or (N, C, ...), got {input.shape}")
     channels = input.shape[1]
@@ -113,6 +117,11 @@ def instance_norm(
     tensor([[[-1.,  1.],
             [-1.,  1.]]], dtype=float32, device=cpu)
     """
+    checked(input, "instance_norm", "input")
+    checked_optional(running_mean, "instance_norm", "running_mean")
+    checked_optional(running_var, "instance_norm", "running_var")
+    checked_optional(weight, "instance_norm", "weight")
+    checked_optional(bias, "instance_norm", "bias")
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, eps=eps)
     if input.ndim < 2 or math.prod(input.shape[2:]) == 1:

@@ -1,5 +1,6 @@
 """Products with a weight matrix: by vectors (linear) and by rows picked with ids (embedding)."""
 
+from tinytrain.functions.checks import checked, checked_optional
 from tinytrain.ops.adjusted_embedding import AdjustedEmbedding
 from tinytrain.ops.index import Embedding
 from tinytrain.ops.matmul import Linear
@@ -31,6 +32,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> linear(tt.ones(2, 3), tt.ones(4, 3)).shape
     (2, 4)
     """
+    checked(input, "linear", "input")
+    checked(weight, "linear", "weight")
+    checked_optional(bias, "linear", "bias")
     return apply(Linear(), input, weight, bias)
 
 
@@ -43,6 +47,9 @@ def linear_simple(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> 
     >>> linear_simple(tt.ones(2, 3), tt.ones(4, 3)).shape
     (2, 4)
     """
+    checked(input, "linear_simple", "input")
+    checked(weight, "linear_simple", "weight")
+    checked_optional(bias, "linear_simple", "bias")
     product = input @ weight.T
     return product if bias is None else product + bias
 
@@ -65,8 +72,10 @@ def embedding(
     weight : Tensor (V, D)
     padding_idx : int, optional
         The id whose row gets no gradient; a negative one counts from V down.
-    max_norm, norm_type
-        Must stay as they are: to shorten rows, PyTorch writes into the weight.
+    max_norm : None
+        Must stay None: to shorten rows, PyTorch writes into the weight.
+    norm_type : float
+        Which norm `max_norm` would limit; without one it says nothing, as in PyTorch.
     scale_grad_by_freq : bool
         Whether the gradient of a row is the mean over the places of its id, instead of the sum.
     sparse : bool
@@ -92,6 +101,8 @@ def embedding(
     tensor([[2.],
             [2.]], dtype=float32, device=cpu)
     """
+    checked(input, "embedding", "input")
+    checked(weight, "embedding", "weight")
     refuse_renormalising(max_norm, sparse)
     extremes = getattr(input, "extremes", None)
     if padding_idx is None and not scale_grad_by_freq:
@@ -145,4 +156,6 @@ def embedding_simple(input: Tensor, weight: Tensor) -> Tensor:
     >>> embedding_simple(tt.tensor([1, 1]), tt.tensor([[1.0], [2.0]])).tolist()
     [[2.0], [2.0]]
     """
+    checked(input, "embedding_simple", "input")
+    checked(weight, "embedding_simple", "weight")
     return weight[input]

@@ -1,5 +1,6 @@
 """Losses of a choice among classes."""
 
+from tinytrain.functions.checks import checked, checked_optional
 from tinytrain.ops.likelihood import (
     ExpectedNegativeLogLikelihood,
     NegativeLogLikelihood,
@@ -67,6 +68,9 @@ def cross_entropy(
     >>> cross_entropy(tt.zeros(1, 2), tt.tensor([[0.5, 0.5]]))  # log 2
     tensor(0.6931472, dtype=float32, device=cpu)
     """
+    checked(input, "cross_entropy", "input")
+    checked(target, "cross_entropy", "target")
+    checked_optional(weight, "cross_entropy", "weight")
     if target.dtype.kind == "f" and target.shape == input.shape:
         if ignore_index != -100:
             raise ValueError(f"ignore_index={ignore_index} needs classes, not probabilities")
@@ -90,6 +94,8 @@ def cross_entropy_simple(input: Tensor, target: Tensor) -> Tensor:
     >>> cross_entropy_simple(tt.zeros(2, 4), tt.tensor([0, 3]))  # log 4
     tensor(1.3862944, dtype=float32, device=cpu)
     """
+    checked(input, "cross_entropy_simple", "input")
+    checked(target, "cross_entropy_simple", "target")
     rows = list(range(len(target)))
     return -input.log_softmax(1)[rows, target].mean()
 
@@ -135,6 +141,9 @@ def nll_loss(
     >>> nll_loss(tt.tensor([[-1.0, -2.0]]), tt.tensor([1]))
     tensor(2., dtype=float32, device=cpu)
     """
+    checked(input, "nll_loss", "input")
+    checked(target, "nll_loss", "target")
+    checked_optional(weight, "nll_loss", "weight")
     known = getattr(target, "extremes", None)
     operation = NegativeLogLikelihood(ignore_index, reduction, extremes=known)
     rows, classes = _as_rows("nll_loss", input, target)

@@ -51,8 +51,8 @@ def masked_sum(losses: Tensor, mask: Tensor) -> Tensor:
     >>> loss_sum.item(), items
     (4.0, 4)
     """
-    checked(losses)
-    checked(mask)
+    checked(losses, "masked_sum", "losses")
+    checked(mask, "masked_sum", "mask")
     if mask.dtype.kind != "b":
         raise TypeError(f"masked_sum needs a boolean mask, got {mask.dtype}: use mask != 0")
     if losses.dtype.kind != "f":
@@ -94,6 +94,8 @@ def masked_mean(losses: Tensor, mask: Tensor) -> Tensor:
     >>> masked_mean(tt.tensor([[1.0, 3.0, 100.0]]), tt.tensor([[True, True, False]])).item()
     2.0
     """
+    checked(losses, "masked_mean", "losses")
+    checked(mask, "masked_mean", "mask")
     total = masked_sum(losses, mask)
     per_entry = 1
     for size in losses.shape[mask.ndim :]:
@@ -110,4 +112,6 @@ def masked_mean_simple(losses: Tensor, mask: Tensor) -> Tensor:
     >>> masked_mean_simple(tt.tensor([[1.0, 3.0, 100.0]]), tt.tensor([[True, True, False]])).item()
     2.0
     """
+    checked(losses, "masked_mean_simple", "losses")
+    checked(mask, "masked_mean_simple", "mask")
     return losses[mask].mean()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tinytrain.functions.checks import checked, checked_optional
 from tinytrain.ops.normalization import LayerNorm
 from tinytrain.ops.promotion import check_float
 from tinytrain.ops.rms_norm import RMSNorm
@@ -51,6 +52,9 @@ def layer_norm(
     >>> layer_norm(tt.tensor([[1.0, 3.0]]), (2,), eps=0.0)
     tensor([[-1.,  1.]], dtype=float32, device=cpu)
     """
+    checked(input, "layer_norm", "input")
+    checked_optional(weight, "layer_norm", "weight")
+    checked_optional(bias, "layer_norm", "bias")
     return apply(LayerNorm(tuple(normalized_shape), eps), input, weight, bias)
 
 
@@ -65,6 +69,9 @@ def layer_norm_simple(
     >>> layer_norm_simple(tt.tensor([[1.0, 3.0]]), eps=0.0)
     tensor([[-1.,  1.]], dtype=float32, device=cpu)
     """
+    checked(input, "layer_norm_simple", "input")
+    checked_optional(weight, "layer_norm_simple", "weight")
+    checked_optional(bias, "layer_norm_simple", "bias")
     centered = input - input.mean(-1, keepdim=True)
     variance = (centered * centered).mean(-1, keepdim=True)
     return scale_and_shift(centered / (variance + eps).sqrt(), weight, bias)
@@ -108,6 +115,8 @@ def rms_norm(
     >>> rms_norm(tt.tensor([[3.0, -3.0]]), (2,), eps=0.0)
     tensor([[ 1., -1.]], dtype=float32, device=cpu)
     """
+    checked(input, "rms_norm", "input")
+    checked_optional(weight, "rms_norm", "weight")
     if eps is None:
         check_float("rms_norm", input.data)
         eps = float(np.finfo(input.dtype).eps)
@@ -123,6 +132,8 @@ def rms_norm_simple(input: Tensor, weight: Tensor | None = None, eps: float = 1e
     >>> rms_norm_simple(tt.tensor([[3.0, -3.0]]), eps=0.0)
     tensor([[ 1., -1.]], dtype=float32, device=cpu)
     """
+    checked(input, "rms_norm_simple", "input")
+    checked_optional(weight, "rms_norm_simple", "weight")
     mean_square = (input * input).mean(-1, keepdim=True)
     return scale_and_shift(input / (mean_square + eps).sqrt(), weight, None)
 

@@ -1,5 +1,6 @@
 """Class numbers as vectors."""
 
+from tinytrain.functions.checks import checked
 from tinytrain.ops.one_hot import OneHot
 from tinytrain.tensor import Tensor, apply
 
@@ -34,4 +35,5 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     >>> one_hot(tt.tensor([0, 2])).tolist()
     [[1, 0, 0], [0, 0, 1]]
     """
+    checked(input, "one_hot", "input")
     return apply(OneHot(num_classes, getattr(input, "extremes", None)), input)

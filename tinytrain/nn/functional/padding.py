@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tinytrain.functions.checks import checked
 from tinytrain.ops.padding import MODES, Pad, PadFromInside
 from tinytrain.tensor import Tensor, apply
 
@@ -21,7 +22,7 @@ def pad(
         one; the elements of the other end. The last three extend the last one, two or three axes,
         of an input with one or two axes before them: (C, L), (N, C, L), (C, H, W), ...
     value : float, optional
-        0 if not given; for the mode "constant" alone.
+        0 if not given. For the mode "constant" alone: to the others any but 0 is an error.
 
     Returns
     -------
@@ -42,6 +43,7 @@ def pad(
     >>> pad(x, (1, 2), mode="reflect").tolist()
     [[2.0, 1.0, 2.0, 3.0, 2.0, 1.0]]
     """
+    checked(input, "pad", "input")
     if mode == "constant":
         return apply(Pad(pad, 0 if value is None else value), input)
     if mode not in MODES:

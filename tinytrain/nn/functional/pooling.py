@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tinytrain.functions.checks import checked
 from tinytrain.ops.adaptive_pooling import AdaptiveAvgPool
 from tinytrain.ops.pooling import AvgPool, MaxPool
 from tinytrain.tensor import Tensor, apply
@@ -57,6 +58,7 @@ def max_pool1d(
     >>> values.tolist(), indices.tolist()
     ([[3.0, 2.0]], [[1, 2]])
     """
+    checked(input, "max_pool1d", "input")
     return _max_pool(
         MaxPool(1, kernel_size, stride, padding, dilation, ceil_mode, return_indices), input
     )
@@ -104,6 +106,7 @@ def max_pool2d(
     >>> max_pool2d(tt.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 2).tolist()
     [[[4.0]]]
     """
+    checked(input, "max_pool2d", "input")
     return _max_pool(
         MaxPool(2, kernel_size, stride, padding, dilation, ceil_mode, return_indices), input
     )
@@ -155,6 +158,7 @@ def avg_pool1d(
     >>> avg_pool1d(tt.tensor([[1.0, 3.0, 2.0, 4.0]]), 2).tolist()
     [[2.0, 3.0]]
     """
+    checked(input, "avg_pool1d", "input")
     return apply(AvgPool(1, kernel_size, stride, padding, ceil_mode, count_include_pad), input)
 
 
@@ -200,6 +204,7 @@ def avg_pool2d(
     >>> avg_pool2d(tt.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 2).tolist()
     [[[2.5]]]
     """
+    checked(input, "avg_pool2d", "input")
     return apply(
         AvgPool(2, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override),
         input,
@@ -227,6 +232,7 @@ def adaptive_avg_pool1d(input: Tensor, output_size: Sizes) -> Tensor:
     >>> adaptive_avg_pool1d(tt.tensor([[1.0, 2.0, 3.0]]), 2).tolist()
     [[1.5, 2.5]]
     """
+    checked(input, "adaptive_avg_pool1d", "input")
     return apply(AdaptiveAvgPool(1, output_size), input)
 
 
@@ -249,4 +255,5 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] |
     >>> adaptive_avg_pool2d(tt.tensor([[[1.0, 2.0], [4.0, 3.0]]]), (None, 1)).tolist()
     [[[1.5], [3.5]]]
     """
+    checked(input, "adaptive_avg_pool2d", "input")
     return apply(AdaptiveAvgPool(2, output_size), input)

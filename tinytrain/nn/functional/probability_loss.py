@@ -1,5 +1,6 @@
 """Losses between probabilities: binary cross-entropy and the Kullback-Leibler divergence."""
 
+from tinytrain.functions.checks import checked, checked_optional
 from tinytrain.nn.functional.regression_loss import check_pair, reduce_losses
 from tinytrain.ops.probability_loss import (
     BinaryCrossEntropy,
@@ -42,6 +43,9 @@ def binary_cross_entropy(
     >>> binary_cross_entropy(tt.tensor([0.5, 1.0]), tt.tensor([1.0, 1.0]), reduction="sum")  # log 2
     tensor(0.6931472, dtype=float32, device=cpu)
     """
+    checked(input, "binary_cross_entropy", "input")
+    checked(target, "binary_cross_entropy", "target")
+    checked_optional(weight, "binary_cross_entropy", "weight")
     check_pair("binary_cross_entropy", input, target)
     losses = apply(BinaryCrossEntropy(), input, target)
     return reduce_losses(_weighted("binary_cross_entropy", losses, weight), reduction)
@@ -86,6 +90,10 @@ def binary_cross_entropy_with_logits(
     >>> binary_cross_entropy_with_logits(logits, target, reduction="none")
     tensor([6.931472e-01, 1.000000e+03], dtype=float32, device=cpu)
     """
+    checked(input, "binary_cross_entropy_with_logits", "input")
+    checked(target, "binary_cross_entropy_with_logits", "target")
+    checked_optional(weight, "binary_cross_entropy_with_logits", "weight")
+    checked_optional(pos_weight, "binary_cross_entropy_with_logits", "pos_weight")
     name = "binary_cross_entropy_with_logits"
     check_pair(name, input, target)
     _check_weight(name, "pos_weight", input, pos_weight)
@@ -102,6 +110,8 @@ def binary_cross_entropy_with_logits_simple(input: Tensor, target: Tensor) -> Te
     >>> binary_cross_entropy_with_logits_simple(tt.tensor([0.0]), tt.tensor([1.0]))  # log 2
     tensor(0.6931472, dtype=float32, device=cpu)
     """
+    checked(input, "binary_cross_entropy_with_logits_simple", "input")
+    checked(target, "binary_cross_entropy_with_logits_simple", "target")
     return (input.relu() - input * target + (1 + (-input.abs()).exp()).log()).mean()
 
 
@@ -144,6 +154,8 @@ def kl_div(
     >>> kl_div(p.log(), q, reduction="batchmean")  # log 2
     tensor(0.6931472, dtype=float32, device=cpu)
     """
+    checked(input, "kl_div", "input")
+    checked(target, "kl_div", "target")
     check_pair("kl_div", input, target)
     losses = apply(KLDivergence(log_target), input, target)
     if reduction == "batchmean":

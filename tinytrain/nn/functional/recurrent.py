@@ -5,6 +5,7 @@ Shapes: L steps, batch size N, hidden size H. What the input adds to the gates i
 """
 
 from tinytrain.functions import cat, stack
+from tinytrain.functions.checks import checked, checked_optional
 from tinytrain.nn.functional.linear import linear_simple
 from tinytrain.ops import recurrent as ops
 from tinytrain.tensor import Tensor, apply
@@ -46,6 +47,10 @@ def rnn_recurrence(
     >>> rnn_recurrence(tt.ones(3, 1, 1), tt.zeros(1, 1), tt.ones(1, 1), None, "relu").flatten()
     tensor([1., 2., 3.], dtype=float32, device=cpu)
     """
+    checked(gates, "rnn_recurrence", "gates")
+    checked(hidden, "rnn_recurrence", "hidden")
+    checked(weight, "rnn_recurrence", "weight")
+    checked_optional(bias, "rnn_recurrence", "bias")
     check_nonlinearity(nonlinearity)
     return apply(ops.RNNRecurrence(nonlinearity, reverse), gates, hidden, weight, bias)
 
@@ -80,6 +85,10 @@ def rnn_recurrence_simple(
     >>> rnn_recurrence_simple(tt.ones(3, 1, 2), tt.zeros(1, 2), tt.ones(2, 2)).shape
     (3, 1, 2)
     """
+    checked(gates, "rnn_recurrence_simple", "gates")
+    checked(hidden, "rnn_recurrence_simple", "hidden")
+    checked(weight, "rnn_recurrence_simple", "weight")
+    checked_optional(bias, "rnn_recurrence_simple", "bias")
     states = []
     for x in _steps(gates, reverse):
         total = x + linear_simple(hidden, weight, bias)
@@ -119,6 +128,10 @@ def gru_recurrence(
     >>> gru_recurrence(tt.ones(3, 1, 6), tt.zeros(1, 2), tt.ones(6, 2)).shape
     (3, 1, 2)
     """
+    checked(gates, "gru_recurrence", "gates")
+    checked(hidden, "gru_recurrence", "hidden")
+    checked(weight, "gru_recurrence", "weight")
+    checked_optional(bias, "gru_recurrence", "bias")
     return apply(ops.GRURecurrence(reverse), gates, hidden, weight, bias)
 
 
@@ -133,6 +146,10 @@ def gru_recurrence_simple(
     >>> gru_recurrence_simple(tt.ones(3, 1, 6), tt.zeros(1, 2), tt.ones(6, 2)).shape
     (3, 1, 2)
     """
+    checked(gates, "gru_recurrence_simple", "gates")
+    checked(hidden, "gru_recurrence_simple", "hidden")
+    checked(weight, "gru_recurrence_simple", "weight")
+    checked_optional(bias, "gru_recurrence_simple", "bias")
     states = []
     for x in _steps(gates, reverse):
         x_reset, x_update, x_new = x.chunk(3, 1)
@@ -183,6 +200,12 @@ def lstm_recurrence(
     >>> lstm_recurrence(tt.ones(3, 1, 8), tt.zeros(1, 2), tt.zeros(1, 2), tt.ones(8, 2)).shape
     (3, 1, 4)
     """
+    checked(gates, "lstm_recurrence", "gates")
+    checked(hidden, "lstm_recurrence", "hidden")
+    checked(cell, "lstm_recurrence", "cell")
+    checked(weight, "lstm_recurrence", "weight")
+    checked_optional(bias, "lstm_recurrence", "bias")
+    checked_optional(projection, "lstm_recurrence", "projection")
     inputs = (gates, hidden, cell, weight, bias, projection)
     return apply(ops.LSTMRecurrence(reverse), *inputs)
 
@@ -205,6 +228,12 @@ def lstm_recurrence_simple(
     >>> lstm_recurrence_simple(tt.ones(3, 1, 8), nothing, nothing, tt.ones(8, 2)).shape
     (3, 1, 4)
     """
+    checked(gates, "lstm_recurrence_simple", "gates")
+    checked(hidden, "lstm_recurrence_simple", "hidden")
+    checked(cell, "lstm_recurrence_simple", "cell")
+    checked(weight, "lstm_recurrence_simple", "weight")
+    checked_optional(bias, "lstm_recurrence_simple", "bias")
+    checked_optional(projection, "lstm_recurrence_simple", "projection")
     states = []
     for x in _steps(gates, reverse):
         admit, forget, new, show = (x + linear_simple(hidden, weight, bias)).chunk(4, 1)

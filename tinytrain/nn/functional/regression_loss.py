@@ -1,5 +1,6 @@
 """Losses of the distance between predictions and targets."""
 
+from tinytrain.functions.checks import checked, checked_optional
 from tinytrain.ops.arithmetic import Sub
 from tinytrain.ops.huber import Huber
 from tinytrain.ops.loss import check_reduction
@@ -97,6 +98,9 @@ def mse_loss(
     >>> mse_loss(tt.tensor([1.0, 2.0]), tt.tensor([1.0, 4.0]))
     tensor(2., dtype=float32, device=cpu)
     """
+    checked(input, "mse_loss", "input")
+    checked(target, "mse_loss", "target")
+    checked_optional(weight, "mse_loss", "weight")
     check_pair("mse_loss", input, target)
     difference = apply(Sub(), input, target)
     return _weighted_mean("mse_loss", difference * difference, reduction, weight)
@@ -131,6 +135,9 @@ def l1_loss(
     >>> l1_loss(tt.tensor([1.0, 2.0]), tt.tensor([1.0, 4.0]))
     tensor(1., dtype=float32, device=cpu)
     """
+    checked(input, "l1_loss", "input")
+    checked(target, "l1_loss", "target")
+    checked_optional(weight, "l1_loss", "weight")
     check_pair("l1_loss", input, target)
     return _weighted_mean("l1_loss", apply(Sub(), input, target).abs(), reduction, weight)
 
@@ -168,6 +175,8 @@ def smooth_l1_loss(
     >>> smooth_l1_loss(tt.tensor([0.5, 4.0]), tt.zeros(2), reduction="none").tolist()
     [0.125, 3.5]
     """
+    checked(input, "smooth_l1_loss", "input")
+    checked(target, "smooth_l1_loss", "target")
     if beta < 0:
         raise ValueError(f"smooth_l1_loss needs a beta of 0 or more, got {beta}")
     if beta == 0:
@@ -215,6 +224,9 @@ def huber_loss(
     >>> huber_loss(tt.tensor([0.5, 4.0]), tt.zeros(2), reduction="none", delta=2.0).tolist()
     [0.125, 6.0]
     """
+    checked(input, "huber_loss", "input")
+    checked(target, "huber_loss", "target")
+    checked_optional(weight, "huber_loss", "weight")
     if delta <= 0:
         raise ValueError(f"huber_loss needs a positive delta, got {delta}")
     check_pair("huber_loss", input, target)

@@ -2,6 +2,7 @@
 
 from numpy.typing import DTypeLike
 
+from tinytrain.functions.checks import checked
 from tinytrain.ops.softmax import LogSoftmax, Softmax
 from tinytrain.tensor import Tensor, apply
 
@@ -19,6 +20,7 @@ def softmax(input: Tensor, dim: int, *, dtype: DTypeLike | None = None) -> Tenso
     >>> softmax(tt.tensor([0.0, 0.0]), dim=0)
     tensor([0.5, 0.5], dtype=float32, device=cpu)
     """
+    checked(input, "softmax", "input")
     return apply(Softmax(dim), input if dtype is None else input.to(dtype))
 
 
@@ -33,6 +35,7 @@ def softmax_simple(input: Tensor, dim: int) -> Tensor:
     >>> softmax_simple(tt.tensor([0.0, 0.0]), dim=0)
     tensor([0.5, 0.5], dtype=float32, device=cpu)
     """
+    checked(input, "softmax_simple", "input")
     exponentials = (input - input.amax(dim, keepdim=True).detach()).exp()
     return exponentials / exponentials.sum(dim, keepdim=True)
 
@@ -49,4 +52,5 @@ def log_softmax(input: Tensor, dim: int, *, dtype: DTypeLike | None = None) -> T
     >>> log_softmax(tt.tensor([0.0, 1000.0]), dim=0)
     tensor([-1000.,     0.], dtype=float32, device=cpu)
     """
+    checked(input, "log_softmax", "input")
     return apply(LogSoftmax(dim), input if dtype is None else input.to(dtype))

@@ -1,5 +1,6 @@
 """Vectors brought to length 1."""
 
+from tinytrain.functions.checks import checked
 from tinytrain.linalg import vector_norm
 from tinytrain.tensor import Tensor
 
@@ -34,4 +35,5 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     tensor([[0.6, 0.8],
             [0. , 0. ]], dtype=float32, device=cpu)
     """
+    checked(input, "normalize", "input")
     return input / vector_norm(input, p, dim, keepdim=True).clamp(min=eps)

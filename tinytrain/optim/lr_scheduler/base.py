@@ -49,6 +49,17 @@ class LRScheduler:
         A setting makes no sense, or a learning rate comes out that is no finite number.
     KeyError
         `last_epoch` is above -1 and a group has no ``"initial_lr"``.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> class Halving(LRScheduler):
+    ...     def get_lr(self):
+    ...         return [rate / 2**self.last_epoch for rate in self.base_lrs]
+    >>> schedule = Halving(tt.optim.SGD([tt.nn.Parameter(tt.ones(1))], lr=1.0))
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()

@@ -18,7 +18,19 @@ EXPLICIT = "read on purpose"
 
 
 class ImplicitSynchronization(RuntimeError):
-    """Something made the host wait for the GPU, where `forbid_sync` had forbidden it."""
+    """Something made the host wait for the GPU, where `forbid_sync` had forbidden it.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> _ = tt.set_device("mock")
+    >>> with forbid_sync():
+    ...     tt.ones(1).item()
+    Traceback (most recent call last):
+        ...
+    tinytrain.testing.mock.ledger.ImplicitSynchronization: x.item() makes the host wait for the GPU
+    >>> _ = tt.set_device("cpu")
+    """
 
 
 @dataclass
