@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tinytrain.data.sampler import Sampler
+from tinytrain.data.sampler import Sampler, generator_state, load_generator_state
 from tinytrain.generator import Generator, as_generator, default_generator
 
 __all__ = ["BalancedBatchSampler"]
@@ -143,7 +143,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
 
     def state_dict(self) -> dict[str, Any] | None:
         """The generator's state, or None: without a generator the order cannot be repeated."""
-        return None if self.generator is None else {"generator": self.generator.get_state()}
+        return generator_state(self.generator)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set the generator to a state that `state_dict` returned.
@@ -153,9 +153,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
         ValueError
             If this sampler has no generator.
         """
-        if self.generator is None:
-            raise ValueError("a BalancedBatchSampler without a generator has no state to restore")
-        self.generator.set_state(state["generator"])
+        load_generator_state(self, self.generator, state)
 
 
 class _Deck:
