@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.data.test_packing import CAPACITY, document_lengths
 from tinytrain.data import (
+    DataLoader,
     OnlinePacker,
     PackedStream,
     WorkerInfo,
@@ -104,7 +105,7 @@ def test_the_report_before_anything_is_closed():
         assert str(report) == "no row is closed yet: there is nothing to report"
         packer.add([1, 2, 3])
     packer.flush()
-    assert packer.report().longest_wait == 2
+    assert packer.report().longest_wait == 1
     assert "efficiency  60.00 % of" in str(packer.report())
 
 
@@ -244,24 +245,29 @@ test_any_use = AnyUse.TestCase
 
 
 class Reader:
-    """Sequences that keep a place of their own, as a data set that reads files may."""
+    """Sequences that keep a place of their own, as a data set that reads files may.
 
-    def __init__(self, sequences):
-        self.sequences, self.start, self.place, self.reads = sequences, 0, 0, 0
+    After a pass its place is the end, or else its start again.
+    """
+
+    def __init__(self, sequences, stays_at_end=True):
+        self.sequences, self.stays_at_end = sequences, stays_at_end
+        self.place, self.loaded, self.reads = 0, False, 0
 
     def __iter__(self):
-        self.place, self.start = self.start, 0
+        self.place, self.loaded = self.place if self.loaded else 0, False
         while self.place < len(self.sequences):
             self.place += 1
             self.reads += 1
             yield self.sequences[self.place - 1]
-        self.place = 0
+        if not self.stays_at_end:
+            self.place = 0
 
     def state_dict(self):
         return {"place": self.place}
 
     def load_state_dict(self, state):
-        self.start = state["place"]
+        self.place, self.loaded = state["place"], True
 
 
 FIELDS = ("input_ids", "targets", "segment_ids", "positions", "cu_seqlens", "num_supervised")
@@ -292,13 +298,13 @@ def test_a_stream_gives_packed_rows():
     capacity=st.integers(2, 12),
     open_rows=st.integers(1, 4),
     stop=st.integers(0, 40),
-    keeps_place=st.booleans(),
+    place=st.sampled_from(["none", "end", "start"]),
 )
-def test_a_stream_goes_on_where_it_stopped(lengths, capacity, open_rows, stop, keeps_place):
+def test_a_stream_goes_on_where_it_stopped(lengths, capacity, open_rows, stop, place):
     sequences = [list(range(1, length + 1)) for length in lengths]
 
     def make():
-        source = Reader(sequences) if keeps_place else sequences
+        source = sequences if place == "none" else Reader(sequences, place == "end")
         return PackedStream(source, capacity, open_rows, split="split")
 
     expected = as_lists(make())
@@ -307,9 +313,14 @@ def test_a_stream_goes_on_where_it_stopped(lengths, capacity, open_rows, stop, k
     state = json.loads(json.dumps(stream.state_dict()))
     for resumed in (make(), stream):
         resumed.load_state_dict(state)
+        assert json.loads(json.dumps(resumed.state_dict())) == state
         rest = expected[stop:] if stop <= len(expected) else expected  # the end was reached
         assert as_lists(resumed) == rest
+        after = json.loads(json.dumps(resumed.state_dict()))
         assert as_lists(resumed) == expected  # the next pass is a whole one
+        later = make()
+        later.load_state_dict(after)
+        assert as_lists(later) == expected
 
 
 def test_resuming_does_not_read_again_what_keeps_its_place():
@@ -406,3 +417,148 @@ def test_numpy_numbers_go_into_the_state():
     packer = OnlinePacker(np.int64(7), np.int32(2))
     packer.add([1, 2])
     assert json.loads(json.dumps(packer.state_dict())) == packer.state_dict()
+
+
+# ---------------------------------------------------------------- ends, waits and states
+
+
+@pytest.mark.parametrize("stays_at_end", [True, False])
+def test_after_the_end_of_a_pass_comes_a_whole_one(stays_at_end):
+    sequences = [[n + 1] * (n % 9 + 1) for n in range(50)]
+    stream = PackedStream(Reader(sequences, stays_at_end), capacity=10)
+    rows = as_lists(stream)
+    assert len(rows) > 20
+    state = json.loads(json.dumps(stream.state_dict()))
+    resumed = PackedStream(Reader(sequences, stays_at_end), capacity=10)
+    resumed.load_state_dict(state)
+    for _ in range(3):
+        assert as_lists(resumed) == rows
+    begun = iter(resumed)
+    next(begun)
+    resumed.load_state_dict(resumed.state_dict())
+    assert as_lists(resumed) == rows[1:]
+
+
+def test_a_stream_without_sequences_stays_empty():
+    stream = PackedStream(Reader([]), capacity=10)
+    assert list(stream) == []
+    stream.load_state_dict(stream.state_dict())
+    assert list(stream) == []
+
+
+def waits_by_loop(lengths, capacity, open_rows):
+    """The longest wait, from the rows themselves: each token is the number of its sequence."""
+    packer, longest = OnlinePacker(capacity, open_rows), 0
+    for now, length in enumerate(lengths):
+        for row in packer.add([now] * length):
+            longest = max(longest, now - row[0][0])
+    for row in packer.flush():
+        longest = max(longest, len(lengths) - 1 - row[0][0])
+    return packer, longest
+
+
+@settings(deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=30),
+    capacity=st.integers(9, 15),
+    open_rows=st.integers(1, 4),
+)
+def test_the_longest_wait_against_a_loop(lengths, capacity, open_rows):
+    packer, longest = waits_by_loop(lengths, capacity, open_rows)
+    assert packer.report().longest_wait == longest
+
+
+def test_what_is_flushed_at_once_has_not_waited():
+    packer = OnlinePacker(capacity=10)
+    packer.add([1])
+    packer.flush()
+    assert packer.report().longest_wait == 0
+
+
+def filled_packer():
+    packer = OnlinePacker(capacity=5, open_rows=2)
+    for length in (3, 4, 2, 1):
+        packer.add(range(length))
+    packer.add([1, 2])
+    return packer
+
+
+def changed(state, **changes):
+    return {**state, **changes}
+
+
+def row_changed(state, **changes):
+    return {**state, "rows": [{**state["rows"][0], **changes}]}
+
+
+WRONG_STATES = {
+    "no state": (lambda s: None, "not the state of an OnlinePacker: .* but got None"),
+    "a key too few": (lambda s: {k: s[k] for k in s if k != "tokens"}, "not the state of an"),
+    "a key too many": (lambda s: changed(s, more=1), "not the state of an OnlinePacker"),
+    "no list of rows": (lambda s: changed(s, rows="12"), "must be a list, but are '12'"),
+    "too many rows": (lambda s: changed(s, rows=s["rows"] * 3), "has 3 open rows, .* at most 2"),
+    "no row": (lambda s: changed(s, rows=[[1, 2]]), "not the open row 0 of a packer"),
+    "an empty row": (lambda s: row_changed(s, sequences=[]), "holds 0 tokens"),
+    "a full row": (lambda s: row_changed(s, sequences=[[1] * 5]), "holds 5 tokens, .* 1 to 4 of 5"),
+    "a row over capacity": (lambda s: row_changed(s, sequences=[[1] * 9]), "holds 9 tokens"),
+    "no tokens": (lambda s: row_changed(s, sequences=[[]]), "1-D array of tokens, not empty"),
+    "sequences that are none": (lambda s: row_changed(s, sequences="ab"), "a list of sequences"),
+    "negative tokens": (
+        lambda s: row_changed(s, sequences=[[-1]]),
+        "at least 0, .* 0 holds -1",
+    ),
+    "tokens that are none": (lambda s: row_changed(s, sequences=[[0.5]]), "must hold integers"),
+    "a row of the future": (lambda s: row_changed(s, opened=5), "opened by sequence 5, but only 5"),
+    "a row of no number": (lambda s: row_changed(s, opened="1"), "'opened' of the open row 0 must"),
+    "half a sequence": (lambda s: changed(s, added=2.5), "added must be a whole number"),
+    "fewer than none": (lambda s: changed(s, closed=-1), "closed must be a whole number"),
+    "counts that are none": (lambda s: changed(s, counts=[1, 2]), "pairs of a length and a count"),
+    "counts of others": (lambda s: changed(s, counts=[[3, 1]]), "have 3 tokens, .* but 10 tokens"),
+    "counts too long": (lambda s: changed(s, counts=[[10, 1]]), "the longest of them 10, .* 5 in"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_STATES)
+def test_a_state_that_cannot_be_is_refused_and_changes_nothing(name):
+    make_wrong, message = WRONG_STATES[name]
+    packer = filled_packer()
+    before = packer.state_dict()
+    assert (len(before["rows"]), before["tokens"]) == (1, 10)
+    wrong = make_wrong(json.loads(json.dumps(before)))
+    with pytest.raises((ValueError, TypeError), match=message):
+        packer.load_state_dict(wrong)
+    assert packer.state_dict() == before
+    assert str(packer.report()) == str(filled_packer().report())
+    packer.load_state_dict(before)
+
+
+def test_the_report_of_a_stream_that_workers_read_says_so():
+    sequences = Shares([[n] * (n % 4 + 1) for n in range(30)])
+    stream = PackedStream(sequences, capacity=7)
+    loader = DataLoader(stream, batch_size=2, num_workers=2, collate_fn=collate_packed)
+    assert sum(batch.lengths.sum() for batch in loader) == sum(map(len, sequences))
+    with pytest.raises(RuntimeError, match="each worker of a DataLoader packs with a copy"):
+        stream.report()
+    rows = list(stream)
+    assert stream.report().rows == len(rows)
+    resumed = PackedStream(sequences, capacity=7)
+    resumed.load_state_dict(stream.state_dict())
+    assert resumed.report().rows == 0
+
+
+@pytest.mark.parametrize("capacity", [2**31, 10**12])
+def test_a_capacity_that_no_batch_can_have(capacity):
+    for make in (OnlinePacker, lambda c: PackedStream([], c), lambda c: plan_packing([1], c)):
+        with pytest.raises(
+            ValueError, match=rf"capacity must be at most 2,147,483,647, .* but got {capacity:,}"
+        ):
+            make(capacity)
+
+
+def test_the_largest_capacity_costs_no_more_than_another():
+    packer = OnlinePacker(2**31 - 1)
+    packer.add([1, 2])
+    packer.flush()
+    assert packer.report().bound == 1
+    plan = plan_packing([2**30, 2**30, 5], 2**31 - 1)
+    assert (len(plan.rows), plan.lower_bound) == (2, 2)

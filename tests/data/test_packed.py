@@ -283,3 +283,35 @@ def test_refused():
         collate_packed([pad_collate([[1, 2]]), pad_collate([[1, 2, 3]])])
     with pytest.raises(ValueError, match="collate_packed needs at least one row"):
         collate_packed([])
+
+
+def test_rows_are_asked_for_one_by_one():
+    data = pack([[1, 2, 3], [4, 5], [6]], 3)
+    assert data[-1].input_ids.tolist() == data[len(data) - 1].input_ids.tolist()
+    assert data[np.int64(0)].input_ids.tolist() == data[0].input_ids.tolist()
+    for wrong in (slice(0, 1), 0.0, "0", True, None, [0]):
+        with pytest.raises(TypeError, match=r"has a whole number, but got .*collate_packed\("):
+            data[wrong]
+    for wrong in (2, -3, 99):
+        with pytest.raises(IndexError, match=f"no row {wrong}: the plan has 2 rows"):
+            data[wrong]
+    assert len(list(data)) == 2
+
+
+@pytest.mark.parametrize("make", [pad_collate, lambda s: collate_packed(list(pack(s, 4)))])
+def test_mask_and_lengths(make):
+    batch = make([[5, 6, 7], [8, 9]])
+    assert batch.mask.dtype == np.bool_
+    np.testing.assert_array_equal(batch.mask, batch.segment_ids != 0)
+    assert (batch.lengths.tolist(), batch.lengths.dtype) == ([3, 2], np.int32)
+    left = pad_collate([[5, 6, 7], [8, 9]], side="left")
+    assert left.mask.tolist() == [[True] * 3, [False, True, True]]
+    tensors = tt.to_device(batch)
+    assert tensors.mask.tolist() == batch.mask.tolist()
+    assert tensors.lengths.tolist() == [3, 2]
+
+
+def test_a_batch_of_more_tokens_than_cu_seqlens_can_tell(monkeypatch):
+    monkeypatch.setattr("tinytrain.data.packed.LARGEST_CAPACITY", 4)
+    with pytest.raises(ValueError, match=r"a batch of 5 tokens is larger than cu_seqlens"):
+        pad_collate([[1, 2, 3], [4, 5]])

@@ -149,3 +149,11 @@ def test_a_batch_crosses_to_the_device_as_a_whole():
     assert isinstance(batch.values, tt.Tensor)
     assert isinstance(batch.mask, tt.Tensor)
     assert batch.num_items == 4
+
+
+@pytest.mark.parametrize("settings_", [{}, {"max_length": 4}, {"max_length": 99}])
+@pytest.mark.parametrize("too_long", ["error", "truncate", "split"])
+def test_tokens_of_two_axes_are_no_sequence(settings_, too_long):
+    message = r"sequence 1 must be a 1-D array of tokens, not empty, but has the shape \(2, 3\)"
+    with pytest.raises(ValueError, match=message):
+        pad_collate([[1], np.ones((2, 3), dtype=int)], too_long=too_long, **settings_)

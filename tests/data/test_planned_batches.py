@@ -13,10 +13,9 @@ class InOrder(PlannedBatchSampler):
         return np.arange(len(self.lengths))
 
 
-# Rows x width^2 is 100, 128 and 100. The first has the longest row, the last the most rows and the
-# most positions, and the middle one is first only by what attention needs.
-LENGTHS, SIZES = [10, 8, 3, 5, 5, 5, 2], [1, 2, 4]
-LONGEST, HEAVIEST, LARGEST = [0], [1, 2], [3, 4, 5, 6]
+# Rows x width is 10, 21 and 20. The first has the longest row, the last the most rows.
+LENGTHS, SIZES = [10, 7, 3, 3, 5, 5, 5, 2], [1, 3, 4]
+LONGEST, HEAVIEST, LARGEST = [0], [1, 2, 3], [4, 5, 6, 7]
 
 
 def test_the_batch_that_needs_most_memory_comes_first():
@@ -29,11 +28,11 @@ def test_the_batch_that_needs_most_memory_comes_first():
 
 
 def test_the_widths_are_those_after_padding():
-    """Rows x width^2 is 81 and 50 as they are, and 256 and 512 in multiples of 16."""
-    lengths, sizes = [9, 5, 5], [1, 2]
+    """Rows x width is 13 and 12 as they are, and 16 and 24 in multiples of 8."""
+    lengths, sizes = [13, 4, 4, 4], [1, 3]
     assert next(iter(InOrder(lengths, sizes, longest_first=True))) == [0]
-    padded = InOrder(lengths, sizes, longest_first=True, multiple_of=16)
-    assert next(iter(padded)) == [1, 2]
+    padded = InOrder(lengths, sizes, longest_first=True, multiple_of=8)
+    assert next(iter(padded)) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("replicas", [2, 3])
@@ -44,7 +43,7 @@ def test_every_rank_begins_with_one_of_the_heaviest(replicas):
         for rank in range(replicas)
     ]
     epoch = [list(rank) for rank in ranks]
-    memory = [[len(batch) * max(lengths[i] for i in batch) ** 2 for batch in e] for e in epoch]
+    memory = [[len(batch) * max(lengths[i] for i in batch) for batch in e] for e in epoch]
     heaviest = sorted((m for rank in memory for m in rank), reverse=True)
     assert [rank[0] for rank in memory] == heaviest[:replicas]
 
@@ -56,7 +55,7 @@ def test_the_other_batches_stay_mixed_and_complete():
     for epoch in range(6):
         plan = sampler.plan(epoch)
         assert sorted(np.concatenate(plan).tolist()) == list(range(64))
-        memory = [len(batch) * int(lengths[batch].max()) ** 2 for batch in plan]
+        memory = [len(batch) * int(lengths[batch].max()) for batch in plan]
         assert memory[0] == max(memory)
         rests.append(memory[1:])
     assert all(rest != sorted(rest, reverse=True) for rest in rests)

@@ -211,9 +211,6 @@ OTHERS = {
     "labels": (balanced(LABELS), balanced([0, 0, 1, 1] * 3)),
     "per class": (balanced(LABELS), balanced(LABELS, samples_per_class=1)),
     "classes": (balanced(LABELS), balanced(LABELS, classes_per_batch=1)),
-    "schedule": (scheduled([2] * 8, {0: 2}), scheduled([2] * 8, {0: 2, 9: 2})),
-    "lengths": (scheduled([2] * 8, {0: 2}), scheduled([2] * 7 + [3], {0: 2})),
-    "run seed": (scheduled([2] * 8, {0: 2}), scheduled([2] * 8, {0: 2}, seed=1)),
 }
 
 

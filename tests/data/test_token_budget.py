@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tinytrain.data import DataLoader, TokenBudgetBatchSampler, pad_collate, repeat_mates
+from tinytrain.data.planned_batches import most_memory_first
 from tinytrain.testing import check_sampler
 
 
@@ -202,11 +203,12 @@ def test_the_longest_can_come_first():
     ]
     firsts = set()
     for epoch in range(3):
-        first = next(iter(ranks[0]))
-        assert lengths[first].max() == lengths.max()
-        others = [lengths[batch].max() for batch in ranks[0].plan(epoch)[2:]]
-        assert max(others) <= lengths[ranks[0].plan(epoch)[1]].max()
-        firsts.add(tuple(first))
+        plan = ranks[0].plan(epoch)
+        widths = np.array([lengths[batch].max() for batch in plan])
+        order = most_memory_first(np.array([len(batch) for batch in plan]), widths)
+        assert order[:2].tolist() == [0, 1]  # one for each rank
+        assert widths[0] >= 500  # rows are the longest of those that fill the budget
+        firsts.add(tuple(next(iter(ranks[0]))))
     assert len(firsts) > 1
 
 
@@ -317,3 +319,19 @@ def test_numpy_scalars_go_into_the_state_as_numbers():
     plain.load_state_dict(sampler.state_dict())
     with pytest.raises(ValueError, match="longest_first must be True or False, but got 'no'"):
         TokenBudgetBatchSampler([3, 4], 8, longest_first="no")
+
+
+def test_numpys_booleans_are_taken():
+    lengths = document_lengths(50)
+    ours, numpys = (
+        TokenBudgetBatchSampler(lengths, 2048, longest_first=value) for value in (True, np.True_)
+    )
+    assert numpys.longest_first is True
+    assert ours.state_dict() == numpys.state_dict()
+    with pytest.raises(ValueError, match="longest_first must be True or False, but got 1"):
+        TokenBudgetBatchSampler(lengths, 2048, longest_first=1)
+
+
+def test_a_budget_of_any_size_has_its_bound():
+    report = TokenBudgetBatchSampler([10**9, 3, 4], 10**12).report()
+    assert (report.batches, report.lower_bound) == (1, 1)

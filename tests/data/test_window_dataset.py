@@ -189,3 +189,15 @@ def test_bad_values_for_a_scaler():
         with pytest.raises(ValueError, match=message):
             scaler.load_state_dict(state)
     assert scaler.mean.tolist() == [0.0, 0.0]
+
+
+def test_numbers_scale_any_shape_and_one_column_only_its_own():
+    of_numbers = StandardScaler().fit(np.array([1.0, 3.0]))
+    of_a_column = StandardScaler().fit(np.array([[1.0], [3.0]]))
+    values = np.arange(24.0).reshape(2, 3, 4)
+    np.testing.assert_array_equal(of_numbers.transform(values), values - 2)
+    np.testing.assert_array_equal(of_a_column.transform(values[..., :1]), values[..., :1] - 2)
+    for wrong in (values, values[0, 0]):
+        with pytest.raises(ValueError, match=r"the scaler has 1 columns, but the values have the"):
+            of_a_column.transform(wrong)
+    assert "if it was fitted on numbers" in StandardScaler.transform.__doc__

@@ -214,3 +214,10 @@ def test_bad_windows_and_states_are_refused():
     one, another = (DisjointWindowBatchSampler(part, 2) for part in equally_many)
     with pytest.raises(ValueError, match="other settings"):
         another.load_state_dict(one.state_dict())
+
+
+def test_numpys_booleans_are_taken():
+    windows = WindowDataset(np.arange(30.0), 3, 2)
+    assert DisjointWindowBatchSampler(windows, 2, drop_last=np.True_).drop_last is True
+    with pytest.raises(ValueError, match="drop_last must be True or False, but got 'yes'"):
+        DisjointWindowBatchSampler(windows, 2, drop_last="yes")

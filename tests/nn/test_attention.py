@@ -1,6 +1,8 @@
 """What attention may and may not see, and what happens where it sees nothing."""
 
 import math
+import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -312,10 +314,43 @@ def test_segments_that_do_not_fit():
         fail(ValueError, "segment_ids must be integers", attend_packed(good.float(), tiled))
         fail(ValueError, "of one length", attend(good, k=tt.zeros(2, 3, 6, 4), tiled=tiled))
         fail(ValueError, "of one length", attend(good, q=x[0], k=x[0], tiled=tiled))
-        fail(TypeError, "from_numpy|array", attend(np.ones((2, 5), int), tiled=tiled))
-        fail(TypeError, "from_numpy|array", attend_packed(np.ones((2, 5), int), tiled))
+        fail(TypeError, "from_numpy", attend(np.ones((2, 5), int), tiled=tiled))
+        fail(TypeError, "from_numpy", attend_packed(np.ones((2, 5), int), tiled))
     with_mask = attend(good, attn_mask=tt.zeros(5, 5), tiled=True)
     fail(ValueError, "by tiles takes no attn_mask", with_mask)
+
+
+def test_dense_and_tiled_attention_take_the_same_segments():
+    """One rule for all ways, one message: with each of these inputs both do the same."""
+    x, qkv = tt.zeros(2, 3, 6, 4), tt.zeros(2, 6, 12)
+    gpt = {
+        tiled: tt.models.GPT(
+            tt.models.GPTConfig(9, 6, num_layers=1, num_heads=2, embed_dim=4, tiled_attention=tiled)
+        )
+        for tiled in (False, True)
+    }
+    ids = tt.zeros(2, 6).long()
+    ways = [
+        lambda s, t: F.scaled_dot_product_attention(x, x, x, segment_ids=s, tiled=t),
+        lambda s, t: F.scaled_dot_product_attention(x[:1], x, x, segment_ids=s, tiled=t),
+        lambda s, t: F.scaled_dot_product_attention(x, x[:1], x[:1], segment_ids=s, tiled=t),
+        lambda s, t: F.packed_self_attention(qkv, 2, segment_ids=s, tiled=t),
+        lambda s, t: gpt[t](ids, segment_ids=s),
+    ]
+    in_layer = r"(\nin layer .*)?$"  # what a module adds to a message
+    for shape in [(1, 6), (4, 6), (2, 5), (12,), (2, 1, 6)]:
+        expected = "segment_ids must be integers of shape (2, 6), (B, T), got int64 "
+        expected = re.escape(expected + str(shape))
+        wrong = tt.ones(*shape).long()
+        for way in ways:
+            for tiled in (False, True):
+                fail(ValueError, f"^{expected}{in_layer}", partial(way, wrong, tiled))
+    for way in ways:
+        dense, by_tiles = (way(tt.ones(2, 6).long(), tiled) for tiled in (False, True))
+        assert dense.shape == by_tiles.shape
+        for tiled in (False, True):
+            no_tensor = r"segment_ids must be a tensor, .*ndarray"
+            fail(TypeError, no_tensor, partial(way, np.ones((2, 6), int), tiled))
 
 
 def test_packed_attention_and_mask_makers_refuse_what_they_cannot_use():

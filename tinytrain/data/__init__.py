@@ -6,7 +6,7 @@ from tinytrain.data.batch_size_schedule import ScheduledBatchSampler
 from tinytrain.data.blocks import BlockDataset, RandomBlockSampler, collate_blocks
 from tinytrain.data.bucket import BucketBatchSampler
 from tinytrain.data.collate import default_collate, default_convert
-from tinytrain.data.cutting import split_sequences
+from tinytrain.data.cutting import CutPlan, split_sequences
 from tinytrain.data.dataset import ChainDataset, ConcatDataset, Dataset, IterableDataset
 from tinytrain.data.distributed import DistributedSampler
 from tinytrain.data.explanation import LoaderReport
@@ -55,6 +55,7 @@ __all__ = [
     "ChainDataset",
     "ChronologicalSplit",
     "ConcatDataset",
+    "CutPlan",
     "DataLoader",
     "Dataset",
     "DisjointWindowBatchSampler",

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tinytrain.data.length_report import IntArray, LengthReport, checked_lengths, whole_number
-from tinytrain.data.ranks import check_rank, split_evenly
+from tinytrain.data.length_checks import IntArray, checked_lengths
+from tinytrain.data.length_report import LengthReport, whole_number
+from tinytrain.data.ranks import check_rank, checked_drop_last, split_evenly
 from tinytrain.data.sampler import Sampler
-from tinytrain.data.sampler_checks import digest
 
 __all__ = ["ScheduledBatchSampler"]
 
@@ -63,8 +63,10 @@ class ScheduledBatchSampler(Sampler[list[int]]):
     Notes
     -----
     Every iteration is the same run, a pure function of the arguments; a `DataLoader` resumes in
-    it by position. Steps get rarer as batches grow: what the optimizer's learning rate should
-    make of that is told in `tinytrain.optim.scaling`.
+    it by position, in the run of the seed that is in the state. Where lengths differ, another seed
+    may give another number of batches; a loader then refuses the state. Steps get rarer as batches
+    grow: what the optimizer's learning rate should make of that is told in
+    `tinytrain.optim.scaling`.
 
     References
     ----------
@@ -98,21 +100,19 @@ class ScheduledBatchSampler(Sampler[list[int]]):
         self.schedule = _checked_schedule(schedule)
         self.epochs = whole_number("epochs", epochs)
         self.seed = whole_number("seed", seed, least=0)
-        if not isinstance(drop_last, bool):
-            raise ValueError(f"drop_last must be True or False, but got {drop_last!r}")
-        self.drop_last = drop_last
+        self.drop_last = checked_drop_last(drop_last)
         self.rank, self.num_replicas, self.uneven = int(rank), int(num_replicas), uneven
-        self._sizes = self._batch_sizes()
+        self._sizes = self._batch_sizes(self.seed)
         if len(self._sizes) == 0:
             raise ValueError(
                 f"{self.epochs} epochs of {len(self.lengths)} items give no batch for each of "
                 f"{num_replicas} ranks; choose smaller batches or drop_last=False"
             )
 
-    def _batch_sizes(self) -> IntArray:
+    def _batch_sizes(self, seed: int) -> IntArray:
         """The sizes of all batches of the run, of all ranks, without those to be repeated."""
         stages = list(self.schedule.items())
-        ends = [self._items_before(tokens) for tokens, _ in stages[1:]]
+        ends = [self._items_before(tokens, seed) for tokens, _ in stages[1:]]
         items = self.epochs * len(self.lengths)
         parts: list[IntArray] = []
         start = 0
@@ -141,9 +141,10 @@ class ScheduledBatchSampler(Sampler[list[int]]):
         whole = len(sizes) // self.num_replicas * self.num_replicas
         if whole == len(sizes):
             return sizes
-        start = whole
-        while start > 0 and sizes[start:].sum() < whole - start + self.num_replicas:
-            start -= self.num_replicas
+        starts = np.arange(whole, -1, -self.num_replicas)
+        items = sizes.sum() - (np.cumsum(sizes) - sizes)[starts]
+        enough = items >= whole - starts + self.num_replicas
+        start = starts[enough.argmax()] if enough.any() else 0
         return np.concatenate([sizes[:start], split_evenly(sizes[start:], self.num_replicas)])
 
     def _last_sizes(self, items: int, size: int) -> IntArray:
@@ -153,29 +154,30 @@ class ScheduledBatchSampler(Sampler[list[int]]):
             full, rest = 0, 0
         return np.array([size] * full + [rest] * (rest > 0), dtype=np.int64)
 
-    def _items_before(self, tokens: int) -> int:
+    def _items_before(self, tokens: int, seed: int) -> int:
         """The number of items of the run after which so many tokens have been seen."""
         passes, rest = divmod(tokens, int(self.lengths.sum()))
         if passes >= self.epochs:
             return self.epochs * len(self.lengths)
-        seen = np.cumsum(self.lengths[self._pass(passes)])
+        seen = np.cumsum(self.lengths[self._pass(passes, seed)])
         within = int(np.searchsorted(seen, rest)) + 1 if rest else 0
         return passes * len(self.lengths) + within
 
-    def _pass(self, number: int) -> IntArray:
-        random = np.random.default_rng(np.random.SeedSequence([self.seed, number]))
+    def _pass(self, number: int, seed: int) -> IntArray:
+        random = np.random.default_rng(np.random.SeedSequence([seed, number]))
         return random.permutation(len(self.lengths))
 
     def __iter__(self) -> Iterator[list[int]]:
-        return islice(self._all_batches(), self.rank, None, self.num_replicas)
+        batches = self._all_batches(self.seed, self._sizes)
+        return islice(batches, self.rank, None, self.num_replicas)
 
-    def _all_batches(self) -> Iterator[list[int]]:
+    def _all_batches(self, seed: int, sizes: IntArray) -> Iterator[list[int]]:
         """The batches of all ranks in turn; the passes are drawn one after the other."""
-        passes = (self._pass(number).tolist() for number in range(self.epochs))
+        passes = (self._pass(number, seed).tolist() for number in range(self.epochs))
         items = chain.from_iterable(passes)
-        missing = -len(self._sizes) % self.num_replicas
+        missing = -len(sizes) % self.num_replicas
         first: list[list[int]] = []
-        for size in self._sizes.tolist():
+        for size in sizes.tolist():
             batch = list(islice(items, size))
             if len(first) < missing:
                 first.append(batch)
@@ -186,19 +188,47 @@ class ScheduledBatchSampler(Sampler[list[int]]):
         """The number of batches of the run for this rank, the same on every rank."""
         return math.ceil(len(self._sizes) / self.num_replicas)
 
-    def order_settings(self) -> dict[str, Any]:
-        """A checksum of all that decides the batches: each run of these settings is the same."""
-        words = json.dumps(
-            [
-                *(list(self.schedule.items()), self.epochs, self.seed, self.drop_last),
-                *(self.rank, self.num_replicas, self.uneven),
-            ]
-        )
-        return {"run": zlib.crc32(words.encode(), digest(self.lengths) or 0)}
-
     def report(self) -> LengthReport:
         """The figures of the whole run, of all ranks together."""
-        return LengthReport.of(self.lengths, list(self._all_batches()))
+        return LengthReport.of(self.lengths, list(self._all_batches(self.seed, self._sizes)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What decides the run, the same on all ranks: the seed, and a checksum of the settings."""
+        return {"seed": self.seed, "plan": self._fingerprint()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Make the run that of a state, of a sampler with the same lengths and settings.
+
+        The seed is taken from the state; the rank stays.
+
+        Raises
+        ------
+        ValueError
+            If it is no such state. The sampler is then unchanged.
+        """
+        if set(state) != {"seed", "plan"}:
+            raise ValueError(
+                "not the state of a ScheduledBatchSampler: expected the keys ['plan', 'seed'], but "
+                f"got {sorted(state)}"
+            )
+        if state["plan"] != self._fingerprint():
+            raise ValueError(
+                "the state is of a ScheduledBatchSampler with other lengths, another number of "
+                f"ranks or other settings than this one's: {len(self.lengths)} lengths, "
+                f"{self.num_replicas} ranks, {self._settings()}"
+            )
+        seed = whole_number("seed", state["seed"], least=0)
+        self._sizes = self._batch_sizes(seed)
+        self.seed = seed
+
+    def _settings(self) -> dict[str, Any]:
+        schedule = list(self.schedule.items())
+        return {"schedule": schedule, "epochs": self.epochs, "drop_last": self.drop_last}
+
+    def _fingerprint(self) -> int:
+        """A checksum of all that decides the run besides the seed."""
+        words = json.dumps([self.num_replicas, self.uneven, self._settings()], sort_keys=True)
+        return zlib.crc32(words.encode(), zlib.crc32(self.lengths.astype("<i8").tobytes()))
 
 
 def _checked_schedule(schedule: Mapping[int, int]) -> dict[int, int]:

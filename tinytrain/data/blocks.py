@@ -14,6 +14,7 @@ from tinytrain.data.dataset import Dataset
 from tinytrain.data.indices import index_array
 from tinytrain.data.length_report import whole_number
 from tinytrain.data.packed import PackedBatch
+from tinytrain.data.ranks import check_rank
 from tinytrain.data.sampler import Sampler
 
 __all__ = ["BlockDataset", "RandomBlockSampler", "collate_blocks"]
@@ -147,10 +148,8 @@ class RandomBlockSampler(Sampler[list[int]]):
             raise ValueError("there are no blocks to draw from")
         self.batch_size = whole_number("batch_size", batch_size)
         self.seed = whole_number("seed", seed, least=0)
-        self.rank = whole_number("rank", rank, least=0)
-        self.num_replicas = whole_number("num_replicas", num_replicas)
-        if self.rank >= self.num_replicas:
-            raise ValueError(f"rank must be one of the {num_replicas} ranks from 0, but got {rank}")
+        check_rank(rank, num_replicas)
+        self.rank, self.num_replicas = int(rank), int(num_replicas)
         if batches_per_epoch is None:
             side_by_side = self.num_blocks
             if isinstance(blocks, BlockDataset):

@@ -8,8 +8,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tinytrain.data.length_report import IntArray, checked_lengths, whole_number
+from tinytrain.data.length_checks import IntArray, checked_lengths
+from tinytrain.data.length_report import whole_number
 from tinytrain.data.planned_batches import PlannedBatchSampler
+from tinytrain.data.ranks import checked_drop_last
 
 __all__ = ["BucketBatchSampler"]
 
@@ -32,7 +34,7 @@ class BucketBatchSampler(PlannedBatchSampler):
     `batch_sampler`, with `pad_collate` or a collate function around `pad_sequences`.
 
     Batches of a fixed number of rows differ in their number of tokens, up to the ratio of the
-    longest length to the shortest. Two consequences: memory is decided by the longest batch (see
+    longest length to the shortest. Two consequences: memory is decided by the largest batch (see
     `longest_first`), and a loss that averages each batch by itself weighs a token of a short
     sequence several times as much as one of a long sequence. Sum the losses and divide once, as
     the trainer does. `TokenBudgetBatchSampler` makes even batches.
@@ -105,21 +107,15 @@ class BucketBatchSampler(PlannedBatchSampler):
         self.batches_per_pool = whole_number("batches_per_pool", batches_per_pool)
         if not isinstance(noise, int | float | np.number) or not 0 <= noise < 1:
             raise ValueError(f"noise must be in [0, 1), but got {noise!r}")
-        if not isinstance(drop_last, bool):
-            raise ValueError(f"drop_last must be True or False, but got {drop_last!r}")
-        if drop_last and num_replicas != 1 and uneven == "split":
-            raise ValueError(
-                "drop_last=True promises batches of one size, and uneven='split' would cut some; "
-                "choose uneven='drop' or uneven='repeat'"
-            )
-        self.noise, self.drop_last = float(noise), drop_last
+        self.drop_last = checked_drop_last(drop_last, num_replicas, uneven)
+        self.noise = float(noise)
         self.boundaries = None if boundaries is None else _checked_boundaries(boundaries)
         if self.boundaries is None:
             self._bucket_of = np.zeros(len(checked), dtype=np.int64)
         else:
             self._bucket_of = np.searchsorted(self.boundaries, checked)
         counts = np.bincount(self._bucket_of)
-        counts -= counts % self.batch_size if drop_last else 0
+        counts -= counts % self.batch_size if self.drop_last else 0
         if counts.sum() == 0:
             raise ValueError(
                 f"drop_last=True leaves no batch: no bucket of these {len(checked)} items has "
@@ -139,7 +135,7 @@ class BucketBatchSampler(PlannedBatchSampler):
                 "boundaries": self.boundaries,
                 "batches_per_pool": self.batches_per_pool,
                 "noise": self.noise,
-                "drop_last": drop_last,
+                "drop_last": self.drop_last,
             },
         )
 

@@ -9,14 +9,16 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tinytrain.data.length_report import lengths_array, whole_number
+from tinytrain.data.length_checks import IntArray, checked_lengths
+from tinytrain.data.length_report import whole_number
 
 __all__ = ["CutPlan", "plan_cuts", "split_sequences"]
 
-IntArray = NDArray[np.int64]
-
 Tokens: TypeAlias = "NDArray[Any] | Sequence[int]"
 """The tokens of one sequence."""
+
+LARGEST_CAPACITY = 2**31 - 1
+"""The most positions of a row: the `cu_seqlens` of a batch are int32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,13 @@ class CutPlan:
         The sequence each piece is cut from, int64 (P,), ascending.
     starts
         The first token of each piece in its sequence, int64 (P,).
+
+    Examples
+    --------
+    >>> from tinytrain.data import plan_packing
+    >>> cuts = plan_packing([6, 2], capacity=3, split="split").cuts
+    >>> cuts.take(1, np.array([5, 6, 7, 8, 9, 10]))
+    array([7, 8, 9])
     """
 
     sequence_lengths: IntArray
@@ -100,7 +109,9 @@ def plan_cuts(lengths: ArrayLike, capacity: int, split: str = "error") -> CutPla
     (array([3, 3, 2, 2]), array([0, 0, 0, 1]), array([0, 2, 4, 0]))
     """
     capacity = check_capacity(capacity, split)
-    before = _checked_lengths(lengths, capacity if split == "error" else None)
+    before = checked_lengths(lengths)
+    if split == "error":
+        _check_fit(before, capacity)
     if split == "split":
         step = max(capacity - 1, 1)
         pieces = np.where(before > capacity, -(-(before - 1) // step), 1)
@@ -171,11 +182,16 @@ def cut(tokens: NDArray[Any], capacity: int, split: str, number: int) -> list[ND
 
 
 def check_capacity(capacity: int, split: str) -> int:
-    """Return the capacity as an `int`; raise where it is too small or the policy unknown."""
+    """Return the capacity as an `int`; raise if it is out of range or the policy unknown."""
     if split not in ("error", "truncate", "split"):
         raise ValueError(f"split must be 'error', 'truncate' or 'split', but got {split!r}")
-    smallest = 2 if split == "split" else 1
-    return whole_number("capacity", capacity, least=smallest)
+    checked = whole_number("capacity", capacity, least=2 if split == "split" else 1)
+    if checked > LARGEST_CAPACITY:
+        raise ValueError(
+            f"capacity must be at most {LARGEST_CAPACITY:,}, what cu_seqlens (int32) can tell, but "
+            f"got {checked:,}; it is the number of positions of one row"
+        )
+    return checked
 
 
 def as_tokens(sequence: Tokens, number: int | None = None) -> NDArray[Any]:
@@ -191,19 +207,11 @@ def as_tokens(sequence: Tokens, number: int | None = None) -> NDArray[Any]:
     return tokens
 
 
-def _checked_lengths(lengths: ArrayLike, capacity: int | None) -> IntArray:
-    array = lengths_array(lengths)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"lengths must be integers, but got {array.dtype}")
-    if capacity is None:
-        wrong, allowed, advice = array < 1, "at least 1", ""
-    else:
-        wrong, allowed = (array < 1) | (array > capacity), f"in [1, {capacity}]"
-        advice = "; split='split' or split='truncate' makes longer ones fit"
-    outside = np.flatnonzero(wrong)
-    if outside.size:
+def _check_fit(lengths: IntArray, capacity: int) -> None:
+    over = np.flatnonzero(lengths > capacity)
+    if over.size:
         raise ValueError(
-            f"lengths must be {allowed}, but {outside.size} are not, the first at index "
-            f"{outside[0]}: {array[outside[0]]}{advice}"
+            f"lengths must be in [1, {capacity}], but {over.size} of {lengths.size} are not, the "
+            f"first at index {over[0]}: {lengths[over[0]]}; split='split' or split='truncate' "
+            "makes longer ones fit"
         )
-    return array.astype(np.int64)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from tinytrain.data.length_checks import IntArray, checked_lengths, round_up
 from tinytrain.data.packing_report import lower_bound as packing_bound
 
-__all__ = ["LengthReport", "checked_lengths", "whole_number"]
-
-IntArray = NDArray[np.int64]
+__all__ = ["LengthReport", "whole_number"]
 
 
 @dataclass(frozen=True)
@@ -46,13 +44,13 @@ class LengthReport:
     Examples
     --------
     >>> print(LengthReport.of([3, 4, 9, 10], [[0, 1], [2, 3]], budget=20))
-    batches          2 (no plan needs fewer than 2)
-    rows             4, on average 2.0 per batch
-    tokens          26
-    positions       28, at most 20 in a batch of at most 20
-    efficiency   92.86 % of the positions hold a token
-    padding       7.14 %
-    per batch       13 tokens on average, coefficient of variation 0.462
+    batches         2 (no plan needs fewer than 2)
+    rows            4, on average 2.0 per batch
+    tokens         26
+    positions      28, at most 20 in a batch of at most 20
+    efficiency  92.86 % of the positions hold a token
+    padding      7.14 %
+    per batch      13 tokens on average, coefficient of variation 0.462
     """
 
     batches: int
@@ -147,64 +145,10 @@ class LengthReport:
         return "\n".join(f"{name:<11} {figure:>{width}}{rest}" for name, figure, rest in lines)
 
 
-LARGEST_COUNTED = 1 << 22
-"""Up to this budget lengths are counted, for the better bound; the array of counts is as long."""
-
-
 def _batches_needed(widths: IntArray, largest: int, budget: int | None) -> int | None:
     if budget is None or largest > budget:
         return None
-    if budget > LARGEST_COUNTED:
-        return int(-(-widths.sum() // budget))
-    return packing_bound(np.bincount(widths, minlength=budget + 1))[0]
-
-
-def checked_lengths(lengths: ArrayLike) -> IntArray:
-    """Lengths as an int64 array, after a check that they are whole numbers from 1.
-
-    Examples
-    --------
-    >>> checked_lengths([3, 0])
-    Traceback (most recent call last):
-        ...
-    ValueError: lengths must be at least 1, but 1 of 2 are not, the first at index 1: 0
-    """
-    array = lengths_array(lengths)
-    if array.dtype.kind not in "iu" or array.dtype == np.uint64:
-        raise TypeError(f"lengths must be integers that fit int64, but got {array.dtype}")
-    short = np.flatnonzero(array < 1)
-    if short.size:
-        raise ValueError(
-            f"lengths must be at least 1, but {short.size} of {array.size} are not, the first at "
-            f"index {short[0]}: {array[short[0]]}"
-        )
-    return array.astype(np.int64)  # a copy: what the caller does to the array changes no plan
-
-
-def lengths_array(lengths: ArrayLike) -> NDArray[Any]:
-    """Lengths as an array; a frequent mistake, sequences in their place, gets a clear error.
-
-    Examples
-    --------
-    >>> lengths_array([[1, 2, 3], [4]])
-    Traceback (most recent call last):
-        ...
-    ValueError: lengths must be 1-D, but got sequences; give lengths: [len(s) for s in sequences]
-    """
-    try:
-        array = np.asarray(lengths)
-    except ValueError:  # sequences of several lengths
-        array = np.array([""])
-    if array.dtype.kind in "US":
-        raise ValueError(
-            "lengths must be 1-D, but got sequences; give lengths: [len(s) for s in sequences]"
-        )
-    if array.ndim != 1 or array.size == 0:
-        advice = "; give lengths: [len(s) for s in sequences]" if array.ndim > 1 else ""
-        raise ValueError(
-            f"lengths must be 1-D and not empty, but got the shape {array.shape}{advice}"
-        )
-    return array
+    return packing_bound(*np.unique(widths, return_counts=True), budget)[0]
 
 
 def whole_number(name: str, value: object, least: int = 1) -> int:
@@ -220,8 +164,3 @@ def whole_number(name: str, value: object, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, but got {value!r}")
     return int(value)
-
-
-def round_up(lengths: IntArray, multiple_of: int) -> IntArray:
-    """Lengths rounded up to a multiple."""
-    return -(-lengths // multiple_of) * multiple_of

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinytrain.data.dataset import Dataset
-from tinytrain.data.length_report import checked_lengths, round_up, whole_number
+from tinytrain.data.length_checks import checked_lengths, round_up
+from tinytrain.data.length_report import whole_number
 from tinytrain.data.sampler import Sampler, load_sampler_state, sampler_state
 
 __all__ = ["LengthWarmupBatchSampler", "Piece", "PieceDataset"]
@@ -28,6 +29,8 @@ __all__ = ["LengthWarmupBatchSampler", "Piece", "PieceDataset"]
 
 class Piece(NamedTuple):
     """The entries start ... stop - 1 of sequence `item`: an index into a `PieceDataset`.
+
+    `length` is that of the whole sequence, where whoever cut it knew; the data set checks it.
 
     Examples
     --------
@@ -38,6 +41,7 @@ class Piece(NamedTuple):
     item: int
     start: int
     stop: int
+    length: int | None = None
 
 
 class PieceDataset(Dataset[Any]):
@@ -66,18 +70,25 @@ class PieceDataset(Dataset[Any]):
             If it is asked for something else than a piece.
         IndexError
             If the sequence is shorter than the piece says.
+        ValueError
+            If it has another length than the piece was cut for, so that tokens would be lost.
         """
-        if not isinstance(index, tuple) or len(index) != 3:
+        if not isinstance(index, tuple) or len(index) not in (3, 4):
             raise TypeError(
                 f"a PieceDataset is indexed by Piece(item, start, stop), not by {index!r}; "
                 "use it with a LengthWarmupBatchSampler"
             )
-        item, start, stop = index
+        item, start, stop, length = Piece(*index)
         sequence = self.sequences[item]
         if not 0 <= start < stop <= len(sequence):
             raise IndexError(
                 f"sequence {item} has {len(sequence)} entries, no piece {start}:{stop}; are "
                 "these the sequences whose lengths the sampler was given?"
+            )
+        if length is not None and length != len(sequence):
+            raise ValueError(
+                f"sequence {item} has {len(sequence)} entries, but its pieces were cut for "
+                f"{length}; give the sampler the lengths of just these sequences"
             )
         return sequence[start:stop]
 
@@ -234,7 +245,7 @@ class LengthWarmupBatchSampler(Sampler[list[Piece]]):
             most = max([*targets, 1])
             most = math.ceil(most / math.ceil(most / (self.length_at(number) - 1)))
             yield [
-                Piece(item, start, stop + 1)
+                Piece(item, start, stop + 1, int(self.lengths[item]))
                 for item, count in zip(batch, targets, strict=True)
                 for start, stop in pairwise(_cuts(count, most))
             ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,12 +19,16 @@ from numpy.typing import NDArray
 
 from tinytrain.data.cutting import Tokens, as_tokens, check_capacity, cut
 from tinytrain.data.length_report import whole_number
+from tinytrain.data.packer_state import check_keys, checked_counts, checked_rows
 from tinytrain.data.packing_report import PackingReport, lower_bound
 
 __all__ = ["OnlinePacker"]
 
 Row = list[NDArray[np.int64]]
 """The sequences that share a row."""
+
+_SETTINGS = ("capacity", "open_rows", "split")
+_NUMBERS = ("added", "truncated", "divided", "longest_wait", "closed", "tokens", "squares")
 
 
 @dataclass(eq=False)
@@ -75,7 +80,7 @@ class OnlinePacker:
         self._truncated = self._divided = 0
         self._longest_wait = 0
         self._closed = self._tokens = self._squares = 0
-        self._counts = np.zeros(self.capacity + 1, dtype=np.int64)  # of the lengths in closed rows
+        self._counts: Counter[int] = Counter()  # of the lengths in closed rows
 
     def __len__(self) -> int:
         """The number of open rows."""
@@ -123,41 +128,44 @@ class OnlinePacker:
             room, number = self._rooms.pop(best)
         else:
             if len(self._rows) == self.open_rows:
-                closed.append(self._close(self._rooms.pop(0)[1]))
+                closed.append(self._close(self._rooms.pop(0)[1], self._added))
             room, number = self.capacity, self._next_number
             self._rows[number] = _OpenRow(self._added)
             self._next_number += 1
         self._rows[number].sequences.append(piece)
         if room == len(piece):
-            closed.append(self._close(number))
+            closed.append(self._close(number, self._added))
         else:
             insort(self._rooms, (room - len(piece), number))
 
-    def _close(self, number: int) -> Row:
+    def _close(self, number: int, latest: int) -> Row:
+        """Take out a row, closed on the arrival of the sequence `latest`, counted from 0."""
         row = self._rows.pop(number)
         lengths = [len(tokens) for tokens in row.sequences]
-        np.add.at(self._counts, lengths, 1)
+        self._counts.update(lengths)
         self._closed += 1
         self._tokens += sum(lengths)
         self._squares += sum(lengths) ** 2
-        self._longest_wait = max(self._longest_wait, self._added - row.opened)
+        self._longest_wait = max(self._longest_wait, latest - row.opened)
         return row.sequences
 
     def flush(self) -> list[Row]:
         """Close all open rows, in the order in which they were opened, and return them."""
         self._rooms.clear()
-        return [self._close(number) for number in list(self._rows)]
+        return [self._close(number, self._added - 1) for number in list(self._rows)]
 
     def report(self) -> PackingReport:
         """The figures of the rows closed so far; ``print`` shows them as a few lines of text."""
-        bound, bound_name = lower_bound(self._counts)
+        lengths = np.array(sorted(self._counts), dtype=np.int64)
+        counts = np.array([self._counts[length] for length in lengths.tolist()], dtype=np.int64)
+        bound, bound_name = lower_bound(lengths, counts, self.capacity)
         rows = max(self._closed, 1)
         mean = self._tokens / rows
         spread = math.sqrt(max(self._squares / rows - mean**2, 0.0))
         return PackingReport(
             rows=self._closed,
             capacity=self.capacity,
-            sequences=int(self._counts.sum()),
+            sequences=self._counts.total(),
             tokens=self._tokens,
             bound=bound,
             bound_name=bound_name,
@@ -169,7 +177,6 @@ class OnlinePacker:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the packer holds, for ``json``: after loading it goes on just alike."""
-        lengths = np.flatnonzero(self._counts)
         return {
             "capacity": self.capacity,
             "open_rows": self.open_rows,
@@ -185,7 +192,7 @@ class OnlinePacker:
             "closed": self._closed,
             "tokens": self._tokens,
             "squares": self._squares,
-            "counts": [[int(length), int(self._counts[length])] for length in lengths],
+            "counts": [list(each) for each in sorted(self._counts.items())],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -194,29 +201,30 @@ class OnlinePacker:
         Raises
         ------
         ValueError
-            If it is the state of a packer with other settings.
+            If it is no such state, or that of a packer with other settings. The packer is then as
+            it was before.
+        TypeError
+            If a row of the state does not hold integers.
         """
-        for name in ("capacity", "open_rows", "split"):
+        check_keys(state, {*_SETTINGS, *_NUMBERS, "rows", "counts"}, "the state of an OnlinePacker")
+        for name in _SETTINGS:
             if state[name] != getattr(self, name):
                 raise ValueError(
                     f"the state is of a packer with {name}={state[name]!r}, but this one has "
                     f"{name}={getattr(self, name)!r}"
                 )
+        numbers = {name: whole_number(name, state[name], least=0) for name in _NUMBERS}
+        counts = checked_counts(state["counts"], numbers["tokens"], self.capacity)
+        found = checked_rows(state["rows"], numbers["added"], self.capacity, self.open_rows)
         # Numbers only order the rows, so they may start from 0 again.
-        self._rows = {
-            number: _OpenRow(row["opened"], [np.array(t, dtype=np.int64) for t in row["sequences"]])
-            for number, row in enumerate(state["rows"])
-        }
+        self._rows = {number: _OpenRow(*row) for number, row in enumerate(found)}
         self._rooms = sorted(
             (self.capacity - sum(map(len, row.sequences)), number)
             for number, row in self._rows.items()
         )
         self._next_number = len(self._rows)
-        self._added = state["added"]
-        self._truncated, self._divided = state["truncated"], state["divided"]
-        self._longest_wait = state["longest_wait"]
-        self._closed, self._tokens = state["closed"], state["tokens"]
-        self._squares = state["squares"]
-        self._counts[:] = 0
-        for length, count in state["counts"]:
-            self._counts[length] = count
+        self._counts = counts
+        self._added, self._longest_wait = numbers["added"], numbers["longest_wait"]
+        self._truncated, self._divided = numbers["truncated"], numbers["divided"]
+        self._closed, self._tokens = numbers["closed"], numbers["tokens"]
+        self._squares = numbers["squares"]

@@ -9,9 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tinytrain.data.cutting import Tokens as Tokens
-from tinytrain.data.cutting import as_tokens
-from tinytrain.data.cutting import split_sequences as split_sequences
+from tinytrain.data.cutting import LARGEST_CAPACITY, Tokens, as_tokens
 from tinytrain.data.dataset import Dataset
 from tinytrain.data.length_report import whole_number
 from tinytrain.data.packing import PackingPlan
@@ -48,6 +46,13 @@ class PackedBatch:
     num_supervised
         How many positions have a target: what a sum of losses is to be divided by.
 
+    Attributes
+    ----------
+    mask
+        Where there are tokens, and no padding: bool (B, T), ``segment_ids != 0``.
+    lengths
+        The length of every sequence, row by row: int32 (S,), the differences of `cu_seqlens`.
+
     Examples
     --------
     >>> from tinytrain.data import plan_packing
@@ -65,6 +70,16 @@ class PackedBatch:
     positions: NDArray[np.int64]
     cu_seqlens: NDArray[np.int32]
     num_supervised: int
+
+    @property
+    def mask(self) -> Any:
+        """Where there are tokens, and no padding: bool (B, T)."""
+        return self.segment_ids != 0
+
+    @property
+    def lengths(self) -> Any:
+        """The length of every sequence, row by row: int32 (S,)."""
+        return self.cu_seqlens[1:] - self.cu_seqlens[:-1]
 
     def __str__(self) -> str:
         """Picture the rows: a sign for each position, one for each sequence; dots are padding."""
@@ -131,7 +146,22 @@ class PackedDataset(Dataset[PackedBatch]):
         self.pad_id = whole_number("pad_id", pad_id, least=0)
 
     def __getitem__(self, index: int) -> PackedBatch:
-        """Row `index` of the plan."""
+        """Row `index` of the plan; one below 0 counts from the end.
+
+        Raises
+        ------
+        TypeError
+            If it is no whole number. Several rows are put together by `collate_packed`.
+        IndexError
+            If the plan has no such row.
+        """
+        if isinstance(index, bool) or not isinstance(index, int | np.integer):
+            raise TypeError(
+                f"a row of a PackedDataset has a whole number, but got {index!r}; for several rows "
+                "use collate_packed([data[i] for i in ...])"
+            )
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"no row {index}: the plan has {len(self)} rows")
         cuts = self.plan.cuts
         pieces = [
             cuts.take(piece, self.sequences[int(cuts.sequences[piece])])
@@ -230,4 +260,10 @@ def fill_rows(
 
 
 def _running_sum(lengths: NDArray[Any]) -> NDArray[np.int32]:
-    return np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+    ends = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+    if ends[-1] > LARGEST_CAPACITY:
+        raise ValueError(
+            f"a batch of {ends[-1]:,} tokens is larger than cu_seqlens (int32) can tell, "
+            f"{LARGEST_CAPACITY:,}; take fewer rows"
+        )
+    return ends.astype(np.int32)

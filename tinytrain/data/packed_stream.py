@@ -10,15 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from tinytrain.data.cutting import Tokens
+from tinytrain.data.cutting import Tokens, as_tokens
 from tinytrain.data.dataset import IterableDataset
 from tinytrain.data.length_report import whole_number
 from tinytrain.data.online_packing import OnlinePacker, Row
 from tinytrain.data.packed import PackedBatch, fill_rows
+from tinytrain.data.packer_state import check_keys
 from tinytrain.data.packing_report import PackingReport
 from tinytrain.data.workers.info import get_worker_info
 
 __all__ = ["PackedStream"]
+
+_KEYS = {"read", "all_read", "packer", "pad_id", "ready", "sequences", "sequences_at_end"}
 
 
 @dataclass(eq=False)
@@ -41,9 +44,11 @@ class PackedStream(IterableDataset[PackedBatch]):
     the tokens of the open rows. Every ``iter`` is a pass of its own; state and report are those of
     the pass begun last.
 
-    In several worker processes of a `DataLoader` each must read other sequences: give a data set
-    with ``shard(index, count)``, such as a `ShardedIterableDataset`; worker i of n then packs shard
-    i of n. Other sequences are refused there, since every row would come n times.
+    Every process has a stream of its own. In several worker processes of a `DataLoader` each must
+    read other sequences: give a data set with ``shard(index, count)``, such as a
+    `ShardedIterableDataset`; worker i of n then packs shard i of n. Other sequences are refused
+    there, since every row would come n times. The figures of what workers packed stay with them:
+    `report` is of this process.
 
     Parameters
     ----------
@@ -51,7 +56,8 @@ class PackedStream(IterableDataset[PackedBatch]):
         The tokens of every sequence, in an object whose ``iter`` starts anew: a list, or a data set
         that reads files. If it offers ``state_dict()``, its place after what it handed out, and
         ``load_state_dict(state)``, resuming uses them; otherwise what was read is read again and
-        dropped.
+        dropped. Whether its place after a pass is its end or its start again, is its own choice:
+        where nothing comes after a place that was loaded at an end, it is read once more.
     capacity, open_rows, split
         As in `OnlinePacker`.
     pad_id
@@ -92,13 +98,15 @@ class PackedStream(IterableDataset[PackedBatch]):
         self.pad_id = whole_number("pad_id", pad_id, least=0)
         self._settings = (capacity, open_rows, split)
         self._pass = _Pass(OnlinePacker(*self._settings))
+        self._begun = False  # whether there is a pass to report on
         self._goes_on = False  # whether the next iter starts from a state that was loaded
+        self._source_at_end = False  # whether such a state left the sequences at their end
 
     def __iter__(self) -> Iterator[PackedBatch]:
         if not self._goes_on:
             self._pass = _Pass(OnlinePacker(*self._settings))
-        goes_on, self._goes_on = self._goes_on, False
-        return self._rows(self._pass, self._rest(self._pass) if goes_on else self._source())
+        goes_on, self._goes_on, self._begun = self._goes_on, False, True
+        return self._rows(self._pass, self._rest(self._pass) if goes_on else self._whole())
 
     def _rows(self, own: _Pass, source: Iterator[Tokens]) -> Iterator[PackedBatch]:
         yield from self._hand_out(own)
@@ -110,6 +118,19 @@ class PackedStream(IterableDataset[PackedBatch]):
         own.ready.extend(own.packer.flush())
         yield from self._hand_out(own)
         own.at_end = True
+
+    def _whole(self) -> Iterator[Tokens]:
+        """Return the sequences of a whole pass, also if a loaded place is the end of the last."""
+        return self._after_an_end() if self._source_at_end else self._source()
+
+    def _after_an_end(self) -> Iterator[Tokens]:
+        self._source_at_end = False
+        nothing_came = True
+        for sequence in self._source():
+            nothing_came = False
+            yield sequence
+        if nothing_came:
+            yield from self._source()
 
     def _source(self) -> Iterator[Tokens]:
         """Return the sequences from the start: in one of several workers, its share of them."""
@@ -129,6 +150,9 @@ class PackedStream(IterableDataset[PackedBatch]):
         """Yield what comes after the sequences read before the state was taken."""
         if own.all_read:
             return
+        if self._source_at_end:
+            yield from self._after_an_end()
+            return
         source = self._source()
         if not hasattr(self.sequences, "load_state_dict"):
             skipped = sum(1 for _ in itertools.islice(source, own.read))
@@ -145,7 +169,19 @@ class PackedStream(IterableDataset[PackedBatch]):
             yield fill_rows([row], own.packer.capacity, self.pad_id)
 
     def report(self) -> PackingReport:
-        """The figures of the rows closed so far in the pass begun last."""
+        """The figures of the rows closed so far in the pass begun last, in this process.
+
+        Raises
+        ------
+        RuntimeError
+            If this process has begun none, as where the workers of a `DataLoader` pack.
+        """
+        if not self._begun:
+            raise RuntimeError(
+                "this process has packed no row, so there is nothing to report: each worker of a "
+                "DataLoader packs with a copy of the stream, and its figures stay there; iterate "
+                "over the stream itself, or let the loader have num_workers=0"
+            )
         return self._pass.packer.report()
 
     def state_dict(self) -> dict[str, Any]:
@@ -155,6 +191,7 @@ class PackedStream(IterableDataset[PackedBatch]):
         """
         offer = getattr(self.sequences, "state_dict", None)
         own = self._pass
+        at_end = offer is not None and (own.all_read or self._source_at_end)
         if own.at_end:
             own = _Pass(OnlinePacker(*self._settings))
         return {
@@ -164,6 +201,7 @@ class PackedStream(IterableDataset[PackedBatch]):
             "pad_id": self.pad_id,
             "ready": [[tokens.tolist() for tokens in row] for row in own.ready],
             "sequences": None if offer is None else offer(),
+            "sequences_at_end": at_end,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -175,12 +213,7 @@ class PackedStream(IterableDataset[PackedBatch]):
             If it is the state of a stream with other settings, or of sequences that kept a place
             of their own while these do not, or the reverse.
         """
-        expected = {"read", "all_read", "packer", "pad_id", "ready", "sequences"}
-        if set(state) != expected:
-            raise ValueError(
-                f"not the state of a PackedStream: expected the keys {sorted(expected)}, but got "
-                f"{sorted(state)}"
-            )
+        check_keys(state, _KEYS, "the state of a PackedStream")
         keeps_place = hasattr(self.sequences, "load_state_dict")
         if keeps_place != (state["sequences"] is not None):
             raise ValueError(
@@ -194,11 +227,12 @@ class PackedStream(IterableDataset[PackedBatch]):
             )
         packer = OnlinePacker(*self._settings)
         packer.load_state_dict(state["packer"])
-        # A source that was read to its end may stand at its start again, for the next pass.
-        if keeps_place and not state["all_read"]:
-            self.sequences.load_state_dict(state["sequences"])  # type: ignore[attr-defined]
         ready = deque(
-            [np.array(tokens, dtype=np.int64) for tokens in row] for row in state["ready"]
+            [as_tokens(tokens).astype(np.int64) for tokens in row] for row in state["ready"]
         )
-        self._pass = _Pass(packer, state["read"], ready, state["all_read"])
-        self._goes_on = True
+        read = whole_number("read", state["read"], least=0)
+        if keeps_place:
+            self.sequences.load_state_dict(state["sequences"])  # type: ignore[attr-defined]
+        self._pass = _Pass(packer, read, ready, bool(state["all_read"]))
+        self._source_at_end = keeps_place and bool(state["sequences_at_end"])
+        self._goes_on = self._begun = True

@@ -11,16 +11,15 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tinytrain.data.cutting import CutPlan, check_capacity, plan_cuts
 from tinytrain.data.decreasing_fit import best_fit_decreasing, first_fit_decreasing
+from tinytrain.data.length_checks import IntArray
 from tinytrain.data.length_report import whole_number
 from tinytrain.data.packing_report import PackingReport, lower_bound
 
 __all__ = ["PackingPlan", "plan_packing", "plan_packing_simple"]
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +39,11 @@ class PackingPlan:
     Examples
     --------
     >>> print(plan_packing([6, 5, 4, 3, 2], capacity=10))
-    rows              2 of 10 positions (no plan needs fewer than 2, by volume)
-    sequences         5, on average 2.5 per row
-    tokens           20, on average 10.0 per row, coefficient of variation 0.000
-    efficiency   100.00 % of the positions hold a token
-    padding        0.00 %
+    rows             2 of 10 positions (no plan needs fewer than 2, by volume)
+    sequences        5, on average 2.5 per row
+    tokens          20, on average 10.0 per row, coefficient of variation 0.000
+    efficiency  100.00 % of the positions hold a token
+    padding       0.00 %
     """
 
     rows: tuple[IntArray, ...]
@@ -83,11 +82,10 @@ class PackingPlan:
 
         It is never below ceil(sum(lengths) / capacity), the bound from the volume alone.
         """
-        return lower_bound(self._counts)[0]
+        return self._bound()[0]
 
-    @property
-    def _counts(self) -> IntArray:
-        return np.bincount(self.lengths, minlength=self.capacity + 1)
+    def _bound(self) -> tuple[int, str]:
+        return lower_bound(*np.unique(self.lengths, return_counts=True), self.capacity)
 
     def report(self, batch_size: int | None = None) -> PackingReport:
         """The plan's figures; ``print`` shows them as a few lines of text.
@@ -105,7 +103,7 @@ class PackingPlan:
         per_row = self.tokens_per_row
         size = 1 if batch_size is None else whole_number("batch_size", batch_size)
         per_batch = np.add.reduceat(per_row, np.arange(0, len(per_row), size))
-        bound, bound_name = lower_bound(self._counts)
+        bound, bound_name = self._bound()
         return PackingReport(
             rows=len(self.rows),
             capacity=self.capacity,

@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tinytrain.data.length_checks import IntArray
 
 __all__ = ["PackingReport", "lower_bound", "martello_toth_bound", "volume_bound"]
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,12 @@ class PackingReport:
     Examples
     --------
     >>> print(PackingReport(2, 10, 5, 20, 2, "by volume", 0.0, num_split=1))
-    rows              2 of 10 positions (no plan needs fewer than 2, by volume)
-    sequences         5, on average 2.5 per row
-    tokens           20, on average 10.0 per row, coefficient of variation 0.000
-    efficiency   100.00 % of the positions hold a token
-    padding        0.00 %
-    split             1 sequences, into pieces that fit
+    rows             2 of 10 positions (no plan needs fewer than 2, by volume)
+    sequences        5, on average 2.5 per row
+    tokens          20, on average 10.0 per row, coefficient of variation 0.000
+    efficiency  100.00 % of the positions hold a token
+    padding       0.00 %
+    split            1 sequences, into pieces that fit
     """
 
     rows: int
@@ -121,44 +120,49 @@ class PackingReport:
         return "\n".join(f"{name:10}  {figure:>{width}}{rest}" for name, figure, rest in lines)
 
 
-def lower_bound(counts: IntArray) -> tuple[int, str]:
+def lower_bound(lengths: IntArray, counts: IntArray, capacity: int) -> tuple[int, str]:
     """Return the better of the two bounds below, and its name.
 
     Parameters
     ----------
+    lengths
+        The lengths that occur, ascending, int64 (L,) in [1, capacity].
     counts
-        How many sequences have the length 0, 1, ... capacity, int64 (capacity + 1,).
+        How many sequences have each of them, int64 (L,).
+    capacity
+        Positions per row.
 
     Examples
     --------
-    >>> lower_bound(np.bincount([6, 6, 6], minlength=11))
+    >>> lower_bound(np.array([6]), np.array([3]), capacity=10)
     (3, 'by the bound of Martello and Toth')
     """
-    volume, best = volume_bound(counts), martello_toth_bound(counts)
+    volume = volume_bound(lengths, counts, capacity)
+    best = martello_toth_bound(lengths, counts, capacity)
     if best > volume:
         return best, "by the bound of Martello and Toth"
     return volume, "by volume"
 
 
-def volume_bound(counts: IntArray) -> int:
-    """Return ceil(sum of lengths / capacity), from the counts of the lengths 0 ... capacity.
+def volume_bound(lengths: IntArray, counts: IntArray, capacity: int) -> int:
+    """Return ceil(sum of lengths / capacity); the arguments are those of `lower_bound`.
 
     Examples
     --------
-    >>> volume_bound(np.bincount([6, 6, 6], minlength=11))
+    >>> volume_bound(np.array([6]), np.array([3]), capacity=10)
     2
     """
-    capacity = len(counts) - 1
-    return -(-int(counts @ np.arange(len(counts))) // capacity)
+    return -(-int(counts @ lengths) // capacity)
 
 
-def martello_toth_bound(counts: IntArray) -> int:
-    """Return L2, from the counts of the lengths 0 ... capacity; it is never below the volume's.
+def martello_toth_bound(lengths: IntArray, counts: IntArray, capacity: int) -> int:
+    """Return L2, which is never below the volume's; the arguments are those of `lower_bound`.
 
     For a threshold k <= capacity / 2, an item longer than capacity - k shares its row with none
     of length k or more. Items longer than capacity / 2 need a row each, and those of length
     k ... capacity / 2 fill up the rows of the second kind before they need rows of their own.
-    The bound is the best over all k.
+    The bound is the best over all k. It suffices to look at the lengths that occur: the largest k
+    with the same items of length k or more is the best of those.
 
     References
     ----------
@@ -166,17 +170,20 @@ def martello_toth_bound(counts: IntArray) -> int:
 
     Examples
     --------
-    >>> martello_toth_bound(np.bincount([7, 7, 4, 4, 4], minlength=11))
+    >>> martello_toth_bound(np.array([4, 7]), np.array([3, 2]), capacity=10)
     4
     """
-    capacity = len(counts) - 1
-    items = np.cumsum(counts)  # items[w]: how many have a length of at most w
-    volume = np.cumsum(counts * np.arange(capacity + 1))
-    half = capacity // 2
-    k = np.arange(half + 1)
-    alone = items[capacity] - items[capacity - k]
-    large = items[capacity - k] - items[half]
-    room_beside_large = large * capacity - (volume[capacity - k] - volume[half])
-    small_volume = volume[half] - np.concatenate(([0], volume[:half]))
-    overflow = np.maximum(small_volume - room_beside_large, 0)
+    if len(lengths) == 0:
+        return 0
+    items = np.concatenate(([0], np.cumsum(counts)))  # items[i]: how many have one of the first i
+    volume = np.concatenate(([0], np.cumsum(counts * lengths)))
+    half = int(np.searchsorted(lengths, capacity // 2, side="right"))
+    if half == 0:
+        return int(items[-1])
+    k = np.arange(half)  # by the place of the threshold among the lengths
+    fitting = np.searchsorted(lengths, capacity - lengths[:half], side="right")
+    alone = items[-1] - items[fitting]
+    large = items[fitting] - items[half]
+    room_beside_large = large * capacity - (volume[fitting] - volume[half])
+    overflow = np.maximum(volume[half] - volume[k] - room_beside_large, 0)
     return int((alone + large + -(-overflow // capacity)).max())

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinytrain.data.cutting import Tokens, split_sequences
-from tinytrain.data.length_report import round_up, whole_number
+from tinytrain.data.cutting import Tokens, as_tokens, split_sequences
+from tinytrain.data.length_checks import round_up
+from tinytrain.data.length_report import whole_number
 from tinytrain.data.packed import IGNORE_INDEX, PackedBatch, fill_rows
 
 __all__ = ["PaddedBatch", "pad_collate", "pad_sequences"]
@@ -33,8 +34,8 @@ def pad_collate(
     """Pad sequences of tokens to the longest: a `collate_fn` for a data set of sequences.
 
     The result has the fields of a packed batch, with one segment per row, so that a model and a
-    loss that understand one understand the other. The mask of the real tokens is
-    ``batch.segment_ids != 0``, the lengths are ``np.diff(batch.cu_seqlens)``.
+    loss that understand one understand the other. ``batch.mask`` says where there are tokens, and
+    ``batch.lengths`` how many each row has.
 
     Parameters
     ----------
@@ -78,6 +79,11 @@ def pad_collate(
     >>> batch.segment_ids
     array([[1, 1, 1],
            [1, 1, 0]], dtype=int32)
+    >>> batch.mask
+    array([[ True,  True,  True],
+           [ True,  True, False]])
+    >>> batch.lengths
+    array([3, 2], dtype=int32)
 
     Settings for a loader are fixed with `functools.partial`:
 
@@ -92,7 +98,7 @@ def pad_collate(
     if too_long not in ("error", "truncate", "split"):
         raise ValueError(f"too_long must be 'error', 'truncate' or 'split', but got {too_long!r}")
     _check_settings(side, multiple_of, max_length)
-    lengths = np.array([np.size(sequence) for sequence in sequences])
+    lengths = np.array([len(as_tokens(tokens, row)) for row, tokens in enumerate(sequences)])
     if max_length is not None and lengths.max() > max_length:
         if too_long == "error":
             raise _too_long(lengths, max_length, "'truncate' or too_long='split'")
@@ -196,7 +202,8 @@ def pad_sequences(
     ...     return pad_sequences(sequences), np.array(labels)
     >>> batch, labels = collate([(np.array([1, 2]), 0), (np.array([3]), 1)])
     >>> batch.values, labels
-    (array([[1, 2], [3, 0]]), array([0, 1]))
+    (array([[1, 2],
+           [3, 0]]), array([0, 1]))
     """
     arrays = _checked_arrays(sequences)
     if too_long not in ("error", "truncate"):

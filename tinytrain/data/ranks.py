@@ -11,22 +11,22 @@ not divide by the number of ranks is dealt with by a policy, `UNEVEN`:
 
 from __future__ import annotations
 
+from heapq import heapify, heappop, heappush
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tinytrain.data.length_checks import IntArray, true_or_false
 from tinytrain.data.length_report import whole_number
 
-__all__ = ["UNEVEN", "check_rank", "evened", "split_evenly"]
+__all__ = ["UNEVEN", "check_rank", "checked_drop_last", "evened", "split_evenly"]
 
 UNEVEN = ("split", "drop", "repeat")
 
-IntArray = NDArray[np.int64]
 Item = TypeVar("Item")
 
 
-def check_rank(rank: int, num_replicas: int, uneven: str) -> None:
+def check_rank(rank: int, num_replicas: int, uneven: str = "split") -> None:
     """Raise a ValueError unless the rank is one of 0 ... num_replicas - 1, and the policy known.
 
     Examples
@@ -41,6 +41,26 @@ def check_rank(rank: int, num_replicas: int, uneven: str) -> None:
         raise ValueError(f"rank must be one of the {num_replicas} ranks from 0, but got {rank}")
     if uneven not in UNEVEN:
         raise ValueError(f"uneven must be 'split', 'drop' or 'repeat', but got {uneven!r}")
+
+
+def checked_drop_last(drop_last: bool, num_replicas: int = 1, uneven: str = "drop") -> bool:
+    """`drop_last` as a `bool`, unless the policy of the ranks would break what it promises.
+
+    Examples
+    --------
+    >>> checked_drop_last(True, 2, "split")
+    Traceback (most recent call last):
+        ...
+    ValueError: drop_last=True promises batches of one size, and uneven='split' would cut some; \
+choose uneven='drop' or uneven='repeat'
+    """
+    checked = true_or_false("drop_last", drop_last)
+    if checked and num_replicas != 1 and uneven == "split":
+        raise ValueError(
+            "drop_last=True promises batches of one size, and uneven='split' would cut some; "
+            "choose uneven='drop' or uneven='repeat'"
+        )
+    return checked
 
 
 def split_evenly(sizes: IntArray, num_replicas: int) -> IntArray:
@@ -65,12 +85,18 @@ def split_evenly(sizes: IntArray, num_replicas: int) -> IntArray:
             f"of batches for each of {num_replicas} ranks; choose uneven='drop' or "
             "uneven='repeat', or fewer ranks"
         )
-    parts = sizes.tolist()
+    # The first item of a batch tells its place. Both numbers are negative, since the smallest
+    # entry of a heap comes first: the largest batch, and of equal ones the last.
+    firsts = np.cumsum(sizes) - sizes
+    parts = list(zip((-sizes).tolist(), (-firsts).tolist(), strict=True))
+    heapify(parts)
     while len(parts) < target:
-        largest = max(range(len(parts)), key=lambda batch: (parts[batch], batch))
-        half = parts[largest] // 2
-        parts[largest : largest + 1] = [parts[largest] - half, half]
-    return np.array(parts, dtype=np.int64)
+        size, first = (-number for number in heappop(parts))
+        half = size // 2
+        heappush(parts, (half - size, -first))
+        heappush(parts, (-half, -(first + size - half)))
+    in_order = sorted(parts, key=lambda part: -part[1])
+    return np.array([-size for size, _ in in_order], dtype=np.int64)
 
 
 def evened(batches: list[Item], num_replicas: int, uneven: str) -> list[Item]:

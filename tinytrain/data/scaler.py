@@ -73,7 +73,7 @@ class StandardScaler:
         return self
 
     def transform(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Scale values (..., C), or values of any shape where the scaler has one column.
+        """Scale values (..., C); of any shape, if it was fitted on numbers, rows (n,).
 
         Raises
         ------

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tinytrain.data.length_report import LengthReport, whole_number
 from tinytrain.data.planned_batches import PlannedBatchSampler
+from tinytrain.data.ranks import checked_drop_last
 from tinytrain.data.subset import Subset
 from tinytrain.data.windows import WindowDataset, first_rows
 
@@ -130,14 +131,7 @@ class DisjointWindowBatchSampler(PlannedBatchSampler):
                 f"the subset; got {len(starts)} windows, {len(np.unique(starts))} of them different"
             )
         self.batch_size = whole_number("batch_size", batch_size)
-        if not isinstance(drop_last, bool):
-            raise ValueError(f"drop_last must be True or False, but got {drop_last!r}")
-        if drop_last and num_replicas != 1 and uneven == "split":
-            raise ValueError(
-                "drop_last=True promises batches of one size, and uneven='split' would cut some; "
-                "choose uneven='drop' or uneven='repeat'"
-            )
-        self.drop_last = drop_last
+        self.drop_last = checked_drop_last(drop_last, num_replicas, uneven)
         self._span = dataset.span
         colours = _colours(starts // dataset.stride, -(-dataset.span // dataset.stride))
         sizes = [self._sizes_of(len(colour)) for colour in colours]
@@ -157,7 +151,7 @@ class DisjointWindowBatchSampler(PlannedBatchSampler):
             uneven=uneven,
             settings={
                 "batch_size": self.batch_size,
-                "drop_last": drop_last,
+                "drop_last": self.drop_last,
                 "stride": dataset.stride,
                 "starts": zlib.crc32(starts.astype("<i8").tobytes()),
             },

@@ -13,6 +13,7 @@ from tinytrain.generator import Generator, as_generator
 from tinytrain.kernels.tiled_attention import tiling_pays
 from tinytrain.memory import checkpoint
 from tinytrain.nn import functional as F
+from tinytrain.nn.functional.attention_mask import check_segment_ids
 from tinytrain.ops.index import check_range
 from tinytrain.tensor import Tensor
 
@@ -167,6 +168,8 @@ class GPT(nn.Module):
                 f"GPT expects ids (B, T) with T up to {self.config.context_length}, "
                 f"got shape {input_ids.shape}"
             )
+        if segment_ids is not None:
+            check_segment_ids(segment_ids, *input_ids.shape)
         if positions is None:
             positions = arange(input_ids.shape[1])
         x = self.dropout(self.token_embedding(input_ids) + self.position_embedding(positions))

@@ -8,7 +8,11 @@ from tinytrain import backend
 from tinytrain.functions.checks import checked, checked_optional
 from tinytrain.kernels import attention as kernels
 from tinytrain.kernels.tiled_attention import tiling_pays
-from tinytrain.nn.functional.attention_mask import within_segments
+from tinytrain.nn.functional.attention_mask import (
+    check_segment_ids,
+    check_segments_of,
+    within_segments,
+)
 from tinytrain.nn.functional.dropout import dropout
 from tinytrain.ops import attention as ops
 from tinytrain.ops.tiled_attention import TiledAttention, TiledSelfAttention
@@ -50,7 +54,7 @@ def scaled_dot_product_attention(
         (..., H', S, D): consecutive ones share theirs (grouped-query attention).
     segment_ids : Tensor (B, T), integer, optional
         Positions attend only within their own segment; 0 marks padding. For query, key and value
-        of shape (B, H, T, D) with equal lengths.
+        of shape (B, H, T, D) with equal lengths; where B differs, it is that of the output.
     tiled : bool, optional
         Whether only a tile of the scores is in memory at a time, which grows with T then instead of
         T^2, and in which segments that do not meet cost nothing. There is no `attn_mask` then. By
@@ -84,13 +88,8 @@ def scaled_dot_product_attention(
     checked(value, "scaled_dot_product_attention", "value")
     checked_optional(attn_mask, "scaled_dot_product_attention", "attn_mask")
     checked_optional(segment_ids, "scaled_dot_product_attention", "segment_ids")
-    if segment_ids is not None and not (
-        query.ndim == key.ndim == 4 and query.shape[2] == key.shape[2]
-    ):
-        raise ValueError(
-            "segment_ids are for queries and keys (B, H, T, D) of one length, got queries "
-            f"{query.shape} and keys {key.shape}"
-        )
+    if segment_ids is not None:
+        check_segments_of(query, key, value, segment_ids)
     if enable_gqa:
         key, value = _repeat_heads("key", key, query), _repeat_heads("value", value, query)
     if dropout_p and tiled:
@@ -104,8 +103,7 @@ def scaled_dot_product_attention(
     if not dropout_p and _is_tiled(tiled, query.data, shape, keys, attn_mask, segment_ids):
         return apply(TiledAttention(is_causal, scale), query, key, value, segment_ids)
     if segment_ids is not None:
-        rows = (query.shape[0], query.shape[2])
-        attn_mask = within_segments(segment_ids, rows, query.dtype, attn_mask)
+        attn_mask = within_segments(segment_ids, query.dtype, attn_mask)
     if dropout_p:
         return _attention_with_dropout(query, key, value, attn_mask, dropout_p, is_causal, scale)
     return apply(ops.ScaledDotProductAttention(is_causal, scale), query, key, value, attn_mask)
@@ -242,12 +240,14 @@ def packed_self_attention(
             "packed_self_attention gives its mask no gradient: "
             "use scaled_dot_product_attention for a learned mask"
         )
+    if segment_ids is not None and qkv.ndim == 3:
+        check_segment_ids(segment_ids, *qkv.shape[:2])
     batch, length, width = qkv.shape if qkv.ndim == 3 else (0, 0, 0)  # refused later
     shape = (batch, num_heads, length, width // max(3 * num_heads, 1))
     if _is_tiled(tiled, qkv.data, shape, length, attn_mask, segment_ids):
         return apply(TiledSelfAttention(num_heads, is_causal), qkv, segment_ids)
     if segment_ids is not None:
-        attn_mask = within_segments(segment_ids, qkv.shape[:2], qkv.dtype, attn_mask)
+        attn_mask = within_segments(segment_ids, qkv.dtype, attn_mask)
     return apply(ops.PackedSelfAttention(num_heads, is_causal), qkv, attn_mask)
 
 

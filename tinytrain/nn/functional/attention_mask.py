@@ -8,6 +8,7 @@ from tinytrain import backend
 from tinytrain.functions.checks import checked
 from tinytrain.kernels import attention as kernels
 from tinytrain.ops.promotion import is_float
+from tinytrain.ops.tiled_attention import check_segments
 from tinytrain.tensor import Tensor
 
 
@@ -77,19 +78,43 @@ def segment_mask(
 
 
 def within_segments(
-    segment_ids: Tensor,
-    shape: tuple[int, ...],
-    dtype: "np.dtype[np.floating]",
-    attn_mask: Tensor | None,
+    segment_ids: Tensor, dtype: "np.dtype[np.floating]", attn_mask: Tensor | None
 ) -> Tensor:
     """Return the mask of the segments, combined with another one, where there is one."""
-    if not isinstance(segment_ids, Tensor):
-        raise TypeError("segment_ids must be a tensor: wrap them with tt.from_numpy")
-    if segment_ids.shape != shape:
-        raise ValueError(
-            f"segment_ids must have the shape {shape}, (B, T), got {segment_ids.shape}"
-        )
     within = segment_mask(segment_ids, is_causal=False, dtype=dtype)
     if attn_mask is None:
         return within
     return (within == 0) & attn_mask if attn_mask.dtype == np.bool_ else within + attn_mask
+
+
+def check_segment_ids(segment_ids: Tensor, batch: int, length: int) -> None:
+    """Raise unless they are a tensor of integers (B, T), whichever way attention is computed.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> check_segment_ids(tt.tensor([[1, 1, 2]]), 2, 3)
+    Traceback (most recent call last):
+        ...
+    ValueError: segment_ids must be integers of shape (2, 3), (B, T), got int64 (1, 3)
+    """
+    if not isinstance(segment_ids, Tensor):
+        raise TypeError(
+            "segment_ids must be a tensor, wrapped with tt.from_numpy, got "
+            f"{type(segment_ids).__name__}"
+        )
+    check_segments(segment_ids.data, batch, length)
+
+
+def check_segments_of(query: Tensor, key: Tensor, value: Tensor, segment_ids: Tensor) -> None:
+    """Raise unless the segments are those of queries, keys and values (B, H, T, D) of one length.
+
+    B is what the three have after broadcasting.
+    """
+    shapes = [x.shape for x in (query, key, value)]
+    if any(len(shape) != 4 for shape in shapes) or len({shape[2] for shape in shapes}) != 1:
+        raise ValueError(
+            "segment_ids are for queries, keys and values (B, H, T, D) of one length, got "
+            f"{shapes[0]}, {shapes[1]} and {shapes[2]}"
+        )
+    check_segment_ids(segment_ids, max(shape[0] for shape in shapes), query.shape[2])
