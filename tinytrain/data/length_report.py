@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tinytrain.checks import whole_number
 from tinytrain.data.packing_report import lower_bound as packing_bound
 
 __all__ = ["LengthReport", "checked_lengths", "whole_number"]
@@ -205,21 +206,6 @@ def lengths_array(lengths: ArrayLike) -> NDArray[Any]:
             f"lengths must be 1-D and not empty, but got the shape {array.shape}{advice}"
         )
     return array
-
-
-def whole_number(name: str, value: object, least: int = 1) -> int:
-    """A whole number of at least `least` as an `int`; NumPy's integers are taken too.
-
-    Examples
-    --------
-    >>> whole_number("batch_size", 2.0)
-    Traceback (most recent call last):
-        ...
-    ValueError: batch_size must be a whole number of at least 1, but got 2.0
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, but got {value!r}")
-    return int(value)
 
 
 def round_up(lengths: IntArray, multiple_of: int) -> IntArray:
