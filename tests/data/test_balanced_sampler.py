@@ -172,10 +172,14 @@ def test_string_labels_and_arrays():
         (([], 1), ValueError, "not empty"),
         (([[0, 1]], 1), ValueError, r"shape \(1, 2\)"),
         (([0.5, 1.5], 1), TypeError, "float64"),
-        (([0, 1], 0), ValueError, "samples_per_class must be a positive integer, but got 0"),
+        (
+            ([0, 1], 0),
+            ValueError,
+            "samples_per_class must be a whole number of .* got 0",
+        ),
         (([0, 1], True), ValueError, "samples_per_class"),
         (([0, 1], 1, 3), ValueError, "classes_per_batch is 3, but the labels have 2 classes"),
-        (([0, 1], 1, 0), ValueError, "classes_per_batch must be a positive integer"),
+        (([0, 1], 1, 0), ValueError, "classes_per_batch must be a whole number of at least 1"),
         (([0, 1], 1, 1, 1.5), ValueError, "num_batches"),
     ],
 )

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinytrain.checks import whole_number
 from tinytrain.data import BucketBatchSampler, LengthReport, PlannedBatchSampler, repeat_mates
-from tinytrain.data.length_report import whole_number
 from tinytrain.data.ranks import evened, split_evenly
 from tinytrain.testing import check_sampler
 

@@ -114,8 +114,11 @@ def test_instead_of_decay_mirrors_the_rate():
         (lambda: AccumulationSchedule({1: 2}), r"with how many micro-batches to begin.*\{1: 2\}"),
         (lambda: AccumulationSchedule({}), "to begin"),
         (lambda: AccumulationSchedule({0: 0}), "accumulation_steps must be a whole number"),
-        (lambda: AccumulationSchedule({0: 1, -1: 2}), "whole number of steps from 0, got -1"),
-        (lambda: AccumulationSchedule({0: 1, 2.5: 2}, "items"), "number of items from 0, got 2.5"),
+        (
+            lambda: AccumulationSchedule({0: 1, -1: 2}),
+            "of at least 0, but got -1",
+        ),
+        (lambda: AccumulationSchedule({0: 1, 2.5: 2}, "items"), "least 0, but got 2.5"),
         (lambda: AccumulationSchedule({0: 1}, "epochs"), "'steps' or 'items', not 'epochs'"),
         (lambda: AccumulationSchedule.instead_of_decay(2, [5], 0.3), "choose another gamma"),
         (lambda: AccumulationSchedule.instead_of_decay(2, [5], 1.0), "between 0 and 1, got 1.0"),

@@ -82,7 +82,10 @@ def test_the_loaders_indices_are_named_where_it_tells_them():
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("data", r"micro-batch 0 of the window holds nan \(element \(1, 2\); 1 of 12"),
+        (
+            "data",
+            r"(?s)the forward of .* micro-batch 0 of the window holds nan .* \(1, 2\); 1 of 12",
+        ),
         ("weight", r"weight held inf .* before the step"),
         ("sum", "a sum over finite losses or gradients, which overflows"),
     ],
@@ -163,3 +166,45 @@ def test_looking_for_the_cause_changes_nothing(tmp_path):
         assert np.array_equal(host(tensor), saved[f"model/{name}"])
     assert tt.default_generator().get_state() == positions[0]
     assert trainer.windows.batches == 4
+
+
+class Masked(tt.nn.Module):
+    """An attention mask as a buffer; from its third call on it divides by zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.scores, self.calls = tt.nn.Linear(3, 4).to("float64"), 0
+        self.register_buffer("mask", tt.tensor([0.0, 0.0, 0.0, -math.inf], dtype=tt.float64))
+
+    def forward(self, x):
+        self.calls += 1
+        weights = tt.nn.functional.softmax(self.scores(x) + self.mask, dim=-1)
+        return weights / (weights * 0) if self.calls >= 3 else weights
+
+
+@pytest.mark.parametrize("where", ["buffer", "batch", "labels"])
+def test_what_may_be_meant_so_is_only_a_suspect(where):
+    data = make_data(12)
+    if where == "labels":
+        data.tensors[1][::2] = math.nan  # no label: left out
+    model = Masked()
+    if where != "buffer":
+        model.mask.data[...] = 0
+    masks = np.where(np.arange(4) == 3, -math.inf, 0.0)
+
+    def loss_function(model, batch):
+        kept = model(batch[0])
+        if where == "batch":
+            kept = tt.nn.functional.softmax(kept + tt.tensor(batch[2]["mask"]), dim=-1)
+        return kept.square().sum(), len(kept)
+
+    loader = [
+        (x, y, {"mask": masks} if where == "batch" else {}) for x, y, _ in DataLoader(data, 4)
+    ]
+    optimizer = tt.optim.SGD(model.parameters(), lr=1e-3)
+    trainer = tt.Trainer(model, optimizer, loss_function, loader, max_steps=9, progress=False)
+    with pytest.raises(FloatingPointError) as stopped:
+        trainer.fit()
+    cause, suspects = str(stopped.value).split("Not finite before it, and so perhaps the reason:")
+    assert "First not finite: the forward of Div made" in cause
+    assert ("mask held -inf" if where == "buffer" else "micro-batch 0 of the window") in suspects

@@ -5,6 +5,7 @@ import math
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import tinytrain as tt
@@ -20,7 +21,9 @@ def write(path, *records, text=""):
 
 def start(path, step, owes_evaluation=False):
     """What is left of a log when a run goes on from a step."""
-    trainer = SimpleNamespace(step=step, owes_evaluation=lambda: owes_evaluation)
+    trainer = SimpleNamespace(
+        step=step, owes_evaluation=lambda: owes_evaluation, last_checkpoint=path
+    )
     JsonLinesLog(path).on_run_start(trainer)
     return read_log(path)
 
@@ -115,3 +118,52 @@ def test_the_state_of_a_meter(as_array):
     for one in (meter, other):
         one.add(tt.tensor(2.0), 1, 0.5)
     assert meter.read() == other.read() == (8 / 5, 5.0)
+
+
+@pytest.mark.parametrize(
+    "line", [b"\xff", b"3", b"null", b'{"step": "a"}', b"\0\0\0", b"[" * 99_999]
+)
+def test_damaged_lines_are_set_aside_and_named(tmp_path, line, capsys):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"step": 1}\n' + line + b'\n{"step": 2}\n')
+    assert read_log(path) == [{"step": 1}, {"step": 2}]
+    assert start(path, 2) == [{"step": 1}, {"step": 2}]
+    assert path.read_bytes() == b'{"step": 1}\n{"step": 2}\n'
+    assert (tmp_path / "log.jsonl.damaged").read_bytes() == line + b"\n"
+    assert f"1 lines of {path} are no records" in capsys.readouterr().out
+
+
+def test_figures_of_numpy_and_tensors_are_plain_numbers(tmp_path):
+    class Figures(tt.train.Callback):
+        def on_log(self, trainer, record):
+            record |= {"a": np.float32(1.5), "b": np.int64(3), "c": tt.ones(3).sum()}
+
+    callbacks = [
+        Figures(),
+        tt.train.CsvLog(tmp_path / "new" / "log.csv"),
+        tt.train.TensorBoardLog(tmp_path / "board"),
+    ]
+    make_trainer(
+        make_model(), make_data(), callbacks=callbacks, max_steps=1, out=tmp_path / "run"
+    ).fit()
+    record = read_log(tmp_path / "run" / "log.jsonl")[-1]
+    assert (record["a"], record["b"], record["c"]) == (1.5, 3, 3.0)
+    assert (tmp_path / "new" / "log.csv").read_text().splitlines()[1].endswith("1.5,3,3.0")
+    assert b"\x0a\x01c\x15" in callbacks[2].path.read_bytes()
+    with pytest.raises(TypeError, match="the figure 'x' of a log record is a ndarray"):
+        JsonLinesLog(tmp_path / "x.jsonl").on_record(None, {"step": 1, "x": np.ones(3)})
+
+
+def test_a_fresh_run_keeps_what_another_has_logged(tmp_path, capsys):
+    def run(steps):
+        callbacks = [tt.train.CsvLog(tmp_path / "log.csv"), tt.train.TensorBoardLog(tmp_path)]
+        make_trainer(make_model(), make_data(), callbacks=callbacks, max_steps=steps).fit()
+
+    run(3)
+    before = (tmp_path / "log.csv").read_text()
+    run(2)
+    assert (tmp_path / "log.csv.superseded").read_text() == before
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 3
+    assert len(list((tmp_path / "superseded").iterdir())) == 1
+    assert len(list(tmp_path.glob("events*"))) == 1
+    assert capsys.readouterr().out.count("set aside") == 2

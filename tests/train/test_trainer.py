@@ -348,9 +348,9 @@ def test_validation_is_logged_when_due_and_at_the_end(tmp_path):
     [
         ({}, ValueError, "give either max_steps or epochs"),
         ({"max_steps": 3, "epochs": 1}, ValueError, "give either max_steps or epochs"),
-        ({"max_steps": 0}, ValueError, "max_steps must be a whole number of at least 1, got 0"),
+        ({"max_steps": 0}, ValueError, "max_steps must be a whole number of at least 1, but got 0"),
         ({"max_steps": 2.5}, ValueError, "max_steps must be a whole number"),
-        ({"epochs": 0.5}, ValueError, "epochs must be a whole number of at least 1, got 0.5"),
+        ({"epochs": 0.5}, ValueError, "epochs must be a whole number of at least 1, but got 0.5"),
         (
             {"epochs": 1, "accumulation_steps": 9, "last_window": "drop"},
             ValueError,

@@ -143,7 +143,11 @@ def rows(windows):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (([1], 0), ValueError, "accumulation_steps must be a whole number of at least 1, got 0"),
+        (
+            ([1], 0),
+            ValueError,
+            "accumulation_steps must be a whole number of .* got 0",
+        ),
         (([1], 1.5), ValueError, "accumulation_steps must be a whole number"),
         (([1], 1, "keep"), ValueError, "one of step, carry, drop, not 'keep'"),
         ((iter([1]), 1), TypeError, "iterable again for every epoch"),

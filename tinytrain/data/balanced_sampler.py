@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tinytrain.checks import whole_number
 from tinytrain.data.sampler import Sampler, generator_state, load_generator_state
 from tinytrain.data.sampler_checks import check_generator_state, digest
 from tinytrain.generator import Generator, as_generator, default_generator
@@ -97,8 +98,8 @@ class BalancedBatchSampler(Sampler[list[int]]):
         self.class_counts = np.bincount(classes)
         self._labels = digest(classes)
         count = len(self.class_names)
-        self.samples_per_class = _positive("samples_per_class", samples_per_class)
-        self.classes_per_batch = _positive(
+        self.samples_per_class = whole_number("samples_per_class", samples_per_class)
+        self.classes_per_batch = whole_number(
             "classes_per_batch", count if classes_per_batch is None else classes_per_batch
         )
         if self.classes_per_batch > count:
@@ -107,7 +108,9 @@ class BalancedBatchSampler(Sampler[list[int]]):
             )
         self._check_small_classes(small_classes)
         batches = -(-len(classes) // (self.samples_per_class * self.classes_per_batch))
-        self.num_batches = _positive("num_batches", batches if num_batches is None else num_batches)
+        self.num_batches = whole_number(
+            "num_batches", batches if num_batches is None else num_batches
+        )
         self.generator = None if generator is None else as_generator(generator)
         order = np.argsort(classes, kind="stable")
         self._members = np.split(order, np.cumsum(self.class_counts)[:-1])
@@ -205,9 +208,3 @@ def _checked_labels(labels: ArrayLike) -> NDArray[Any]:
     if array.dtype.kind not in "biuUS":
         raise TypeError(f"labels must be integers, booleans or strings, but are {array.dtype}")
     return array
-
-
-def _positive(name: str, value: int) -> int:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, but got {value!r}")
-    return int(value)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tinytrain.checks import whole_number
 from tinytrain.data.length_checks import IntArray, checked_lengths
-from tinytrain.data.length_report import LengthReport, whole_number
+from tinytrain.data.length_report import LengthReport
 from tinytrain.data.ranks import check_rank, checked_drop_last, split_evenly
 from tinytrain.data.sampler import Sampler
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinytrain.checks import whole_number
 from tinytrain.data.array_dataset import ArrayBatch, takes_array_batch
 from tinytrain.data.dataset import Dataset
 from tinytrain.data.indices import index_array
-from tinytrain.data.length_report import whole_number
 from tinytrain.data.packed import PackedBatch
 from tinytrain.data.ranks import check_rank
 from tinytrain.data.sampler import Sampler

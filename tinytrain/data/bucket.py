@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tinytrain.checks import whole_number
 from tinytrain.data.length_checks import IntArray, checked_lengths
-from tinytrain.data.length_report import whole_number
 from tinytrain.data.planned_batches import PlannedBatchSampler
 from tinytrain.data.ranks import checked_drop_last
 

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tinytrain.checks import whole_number
 from tinytrain.data.length_checks import IntArray, checked_lengths
-from tinytrain.data.length_report import whole_number
 
 __all__ = ["CutPlan", "plan_cuts", "split_sequences"]
 

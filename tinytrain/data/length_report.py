@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from tinytrain.data.length_checks import IntArray, checked_lengths, round_up
 from tinytrain.data.packing_report import lower_bound as packing_bound
 
-__all__ = ["LengthReport", "whole_number"]
+__all__ = ["LengthReport"]
 
 
 @dataclass(frozen=True)
@@ -149,18 +149,3 @@ def _batches_needed(widths: IntArray, largest: int, budget: int | None) -> int |
     if budget is None or largest > budget:
         return None
     return packing_bound(*np.unique(widths, return_counts=True), budget)[0]
-
-
-def whole_number(name: str, value: object, least: int = 1) -> int:
-    """A whole number of at least `least` as an `int`; NumPy's integers are taken too.
-
-    Examples
-    --------
-    >>> whole_number("batch_size", 2.0)
-    Traceback (most recent call last):
-        ...
-    ValueError: batch_size must be a whole number of at least 1, but got 2.0
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, but got {value!r}")
-    return int(value)

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tinytrain.checks import whole_number
 from tinytrain.data.dataset import Dataset
 from tinytrain.data.length_checks import checked_lengths, round_up
-from tinytrain.data.length_report import whole_number
 from tinytrain.data.sampler import Sampler, load_sampler_state, sampler_state
 
 __all__ = ["LengthWarmupBatchSampler", "Piece", "PieceDataset"]

@@ -101,6 +101,12 @@ class DataLoader:
     in_order
         Whether batches come in the order of the sampler, or else as soon as they are ready.
 
+    Attributes
+    ----------
+    last_indices
+        The indices of the batch handed out last: a list, or one index where batching is off. None
+        before the first batch, and for an iterable data set, which has none.
+
     Raises
     ------
     TypeError
@@ -233,6 +239,7 @@ class DataLoader:
         self.in_order = in_order
         self._iterable = iterable
         self._length_asked_for: int | None = None
+        self.last_indices: Any = None
         self._progress = Progress(self._index_sampler, order, reseeds, own_sampler)
         self._staging: Staging | None = Staging(pin_memory, pin_memory_device)
         self._pool: WorkerPool | None = None
@@ -290,7 +297,12 @@ class DataLoader:
         if self._iterable and self._length_asked_for is not None:
             excess = ExcessWarning(self.dataset, self._length_asked_for, self.num_workers)
         source = open_source(self, epoch, indices)
-        return LoaderIterator(source, epoch, self._progress.end, self._length(), stage, excess)
+        end, tell = self._progress.end, self._note_indices
+        return LoaderIterator(source, epoch, end, self._length(), stage, excess, tell)
+
+    def _note_indices(self, indices: Any) -> None:
+        # A copy: a batch sampler may fill the same list again.
+        self.last_indices = list(indices) if isinstance(indices, list) else indices
 
     def _workers_for(self, epoch: Epoch) -> WorkerPool:
         if self._pool is not None and not self._pool.closed:

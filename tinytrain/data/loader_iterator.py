@@ -21,9 +21,18 @@ __all__ = [
 
 
 class NumberedBatches(Protocol):
-    """A source of batches that says which batch of the epoch its last one was."""
+    """A source of batches that says which batch of the epoch its last one was, and of what.
+
+    Attributes
+    ----------
+    number
+        The number of the batch.
+    indices
+        The indices of its samples; None for an iterable data set.
+    """
 
     number: int
+    indices: Any
 
     def __next__(self) -> Any:
         """The next batch that is due."""
@@ -46,14 +55,15 @@ class IndexedBatches:
         self, fetcher: Fetcher, tasks: Iterator[tuple[int, Any]], seed: int, epoch: int
     ) -> None:
         self.number = -1
+        self.indices: Any = None
         self.fetch: Callable[[Any], Any] = fetcher.fetch
         self._tasks = tasks
         self._random = fetching(seed, epoch)
 
     def __next__(self) -> Any:
-        self.number, indices = next(self._tasks)
+        self.number, self.indices = next(self._tasks)
         with self._random:
-            return self.fetch(indices)
+            return self.fetch(self.indices)
 
 
 class StreamedBatches:
@@ -73,6 +83,7 @@ class StreamedBatches:
         self, make_fetcher: Callable[[], IterableFetcher], epoch: Epoch, first: int
     ) -> None:
         self.number = first - 1
+        self.indices: Any = None
         self._epoch = epoch
         self._random = fetching(epoch.seed, epoch.number)
         with self._random:
@@ -116,6 +127,8 @@ class LoaderIterator:
         What is done to each batch just before it is handed out; None for nothing.
     excess
         For an iterable data set whose length was asked for: warns of more batches than samples.
+    tell
+        Learns the indices of each batch that is handed out.
     """
 
     def __init__(
@@ -126,6 +139,7 @@ class LoaderIterator:
         length: int | None,
         stage: Callable[[Any], Any] | None,
         excess: ExcessWarning | None,
+        tell: Callable[[Any], None],
     ) -> None:
         self._source = source
         self._epoch = epoch
@@ -133,6 +147,7 @@ class LoaderIterator:
         self._length = length
         self._stage = stage
         self._excess = excess
+        self._tell = tell
 
     def __iter__(self) -> LoaderIterator:
         return self
@@ -152,6 +167,7 @@ class LoaderIterator:
             self._excess.count()
         if self._stage is not None:
             batch = self._stage(batch)
+        self._tell(source.indices)
         # Last of all: an exception of a signal handler must not lose a batch that was counted.
         epoch.hand_out(source.number)
         return batch

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinytrain.checks import whole_number
 from tinytrain.data.cutting import Tokens, as_tokens, check_capacity, cut
-from tinytrain.data.length_report import whole_number
 from tinytrain.data.packer_state import check_keys, checked_counts, checked_rows
 from tinytrain.data.packing_report import PackingReport, lower_bound
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tinytrain.checks import whole_number
 from tinytrain.data.cutting import LARGEST_CAPACITY, Tokens, as_tokens
 from tinytrain.data.dataset import Dataset
-from tinytrain.data.length_report import whole_number
 from tinytrain.data.packing import PackingPlan
 from tinytrain.data.row_picture import draw_rows
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from tinytrain.checks import whole_number
 from tinytrain.data.cutting import Tokens, as_tokens
 from tinytrain.data.dataset import IterableDataset
-from tinytrain.data.length_report import whole_number
 from tinytrain.data.online_packing import OnlinePacker, Row
 from tinytrain.data.packed import PackedBatch, fill_rows
 from tinytrain.data.packer_state import check_keys

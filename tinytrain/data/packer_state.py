@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinytrain.checks import whole_number
 from tinytrain.data.cutting import as_tokens
-from tinytrain.data.length_report import whole_number
 
 __all__ = ["check_keys", "checked_counts", "checked_rows"]
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tinytrain.checks import whole_number
 from tinytrain.data.cutting import CutPlan, check_capacity, plan_cuts
 from tinytrain.data.decreasing_fit import best_fit_decreasing, first_fit_decreasing
 from tinytrain.data.length_checks import IntArray
-from tinytrain.data.length_report import whole_number
 from tinytrain.data.packing_report import PackingReport, lower_bound
 
 __all__ = ["PackingPlan", "plan_packing", "plan_packing_simple"]

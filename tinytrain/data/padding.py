@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinytrain.checks import whole_number
 from tinytrain.data.cutting import Tokens, as_tokens, split_sequences
 from tinytrain.data.length_checks import round_up
-from tinytrain.data.length_report import whole_number
 from tinytrain.data.packed import IGNORE_INDEX, PackedBatch, fill_rows
 
 __all__ = ["PaddedBatch", "pad_collate", "pad_sequences"]

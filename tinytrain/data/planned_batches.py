@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tinytrain.checks import whole_number
 from tinytrain.data.length_checks import IntArray, checked_lengths, round_up, true_or_false
-from tinytrain.data.length_report import LengthReport, whole_number
+from tinytrain.data.length_report import LengthReport
 from tinytrain.data.ranks import check_rank, evened, split_evenly
 from tinytrain.data.sampler import Sampler
 

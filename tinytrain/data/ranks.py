@@ -16,8 +16,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from tinytrain.checks import whole_number
 from tinytrain.data.length_checks import IntArray, true_or_false
-from tinytrain.data.length_report import whole_number
 
 __all__ = ["UNEVEN", "check_rank", "checked_drop_last", "evened", "split_evenly"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tinytrain.checks import whole_number
 from tinytrain.data.length_checks import IntArray, checked_lengths, round_up
-from tinytrain.data.length_report import whole_number
 from tinytrain.data.planned_batches import PlannedBatchSampler
 
 __all__ = ["TokenBudgetBatchSampler"]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinytrain.data.length_report import LengthReport, whole_number
+from tinytrain.checks import whole_number
+from tinytrain.data.length_report import LengthReport
 from tinytrain.data.planned_batches import PlannedBatchSampler
 from tinytrain.data.ranks import checked_drop_last
 from tinytrain.data.subset import Subset

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytrain.data.length_report import whole_number
+from tinytrain.checks import whole_number
 from tinytrain.data.subset import Subset
 from tinytrain.data.windows import WindowDataset
 

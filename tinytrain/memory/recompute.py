@@ -7,7 +7,7 @@ no random number is drawn, and running statistics move once.
 
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from tinytrain.anomaly import arrays_in
 from tinytrain.autograd import (
@@ -21,11 +21,16 @@ from tinytrain.backend import Array, is_array
 from tinytrain.in_place import hold
 from tinytrain.memory.ledger import owner_of
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def checkpoint(function: Callable[P, R], *inputs: P.args, **settings: P.kwargs) -> R:
+def checkpoint(
+    function: Callable[..., R],
+    *inputs: Any,
+    use_reentrant: bool | None = None,
+    preserve_rng_state: bool = True,
+    **settings: Any,
+) -> R:
     """Call a function, and keep only its inputs for backward instead of all activations inside.
 
     When backward comes to it, the operations inside run again, on the same values and with the same
@@ -38,6 +43,8 @@ def checkpoint(function: Callable[P, R], *inputs: P.args, **settings: P.kwargs) 
         A layer, or any function of tensors; it may return anything.
     *inputs, **settings
         What it is called with.
+    use_reentrant, preserve_rng_state : bool
+        PyTorch's, and ignored: there is one way here, and it draws no random number twice.
 
     Returns
     -------

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass, fields
 
+from tinytrain.checks import whole_number
+
 ROUNDINGS = ("refuse", "down", "up", "nearest")
 
 
@@ -47,7 +49,8 @@ class BatchPlan:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            check_positive(field.name, getattr(self, field.name))
+            number = whole_number(field.name, getattr(self, field.name))
+            object.__setattr__(self, field.name, number)  # NumPy's would overflow
 
     @property
     def rows(self) -> int:
@@ -107,18 +110,18 @@ class BatchPlan:
             "accumulation_steps": accumulation_steps,
             "world_size": world_size,
         }
-        known = {name: value for name, value in parts.items() if value is not None}
+        known = {
+            name: whole_number(name, value) for name, value in parts.items() if value is not None
+        }
         unknown = [name for name in parts if name not in known] + ["total"] * (total is None)
         if len(unknown) != 1:
             raise ValueError(
                 "leave exactly one quantity as None to solve for, not "
                 f"{', '.join(unknown) or 'none'}"
             )
-        for name, value in known.items():
-            check_positive(name, value)
         if total is None:
             return cls(**known)
-        check_positive("total", total)
+        total = whole_number("total", total)
         product = math.prod(known.values())
         return cls(**{**known, unknown[0]: _quotient(total, product, unknown[0], rounding)})
 
@@ -150,9 +153,3 @@ def _quotient(total: int, product: int, name: str, rounding: str) -> int:
         )
     nearer_above = rounding == "nearest" and 2 * rest > product
     return max(below + (rounding == "up" or nearer_above), 1)
-
-
-def check_positive(name: str, value: object) -> None:
-    """Raise a ValueError where a value is no whole number of at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tinytrain.train.batch_plan import check_positive
+from tinytrain.checks import whole_number
 
 COUNTERS = ("steps", "items")
 
@@ -42,16 +42,18 @@ class AccumulationSchedule:
     def __init__(self, stages: Mapping[int, int], by: str = "steps") -> None:
         if by not in COUNTERS:
             raise ValueError(f"by must be 'steps' or 'items', not {by!r}")
-        for start, size in stages.items():
-            if not isinstance(start, int) or isinstance(start, bool) or start < 0:
-                raise ValueError(f"a stage starts at a whole number of {by} from 0, got {start!r}")
-            check_positive("accumulation_steps", size)
+        checked = {
+            whole_number(f"the start of a stage, in {by},", start, least=0): whole_number(
+                "accumulation_steps", size
+            )
+            for start, size in stages.items()
+        }
         if 0 not in stages:
             raise ValueError(
                 "the stages say with how many micro-batches to begin, {0: ...}, but got "
                 f"{dict(stages)}"
             )
-        self.stages, self.by = dict(sorted(stages.items())), by
+        self.stages, self.by = dict(sorted(checked.items())), by
 
     @classmethod
     def instead_of_decay(
@@ -81,8 +83,7 @@ class AccumulationSchedule:
         """
         if not 0 < gamma < 1:
             raise ValueError(f"gamma must lie between 0 and 1, got {gamma}")
-        check_positive("accumulation_steps", accumulation_steps)
-        stages = {0: accumulation_steps}
+        stages = {0: whole_number("accumulation_steps", accumulation_steps)}
         for power, milestone in enumerate(milestones, start=1):
             wanted = accumulation_steps / gamma**power
             if abs(wanted - round(wanted)) > 1e-6 * wanted:

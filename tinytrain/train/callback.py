@@ -51,8 +51,15 @@ class Callback:
     def on_evaluation(self, trainer: Any, loss: float) -> None:
         """After an evaluation of the validation data; a schedule has seen the loss already."""
 
+    def on_evaluation_end(self, trainer: Any, loss: float) -> None:
+        """When all callbacks have seen an evaluation: what is saved here has it in their states."""
+
     def on_run_end(self, trainer: Any) -> None:
         """At the end of `fit`, also where an error ends it."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return what to compare with a checkpoint on resuming: numbers and text, by name."""
+        return {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint must hold: numbers, text, arrays and tensors, nested."""

@@ -1,10 +1,11 @@
 """Telling all callbacks of a run what happens, and saving their states together."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from tinytrain.train.callback import Callback
+from tinytrain.train.say import flush_outputs
 
 
 class CallbackList(Callback):
@@ -49,28 +50,33 @@ class CallbackList(Callback):
 
     def on_window_start(self, trainer: Any) -> None:
         """Pass it on."""
-        for callback in self.callbacks:
-            callback.on_window_start(trainer)
+        with self._each(trainer) as tell:
+            for callback in self.callbacks:
+                tell(callback.on_window_start, trainer)
 
     def on_micro_batch(self, trainer: Any, items: int) -> None:
         """Pass it on."""
-        for callback in self.callbacks:
-            callback.on_micro_batch(trainer, items)
+        with self._each(trainer) as tell:
+            for callback in self.callbacks:
+                tell(callback.on_micro_batch, trainer, items)
 
     def on_step_end(self, trainer: Any, record: Mapping[str, Any]) -> None:
         """Pass it on."""
-        for callback in self.callbacks:
-            callback.on_step_end(trainer, record)
+        with self._each(trainer) as tell:
+            for callback in self.callbacks:
+                tell(callback.on_step_end, trainer, record)
 
     def on_log(self, trainer: Any, record: dict[str, Any]) -> None:
         """Pass it on."""
-        for callback in self.callbacks:
-            callback.on_log(trainer, record)
+        with self._each(trainer) as tell:
+            for callback in self.callbacks:
+                tell(callback.on_log, trainer, record)
 
     def on_record(self, trainer: Any, record: Mapping[str, Any]) -> None:
         """Pass it on."""
-        for callback in self.callbacks:
-            callback.on_record(trainer, record)
+        with self._each(trainer) as tell:
+            for callback in self.callbacks:
+                tell(callback.on_record, trainer, record)
 
     @contextmanager
     def during_evaluation(self, trainer: Any) -> Iterator[None]:
@@ -82,14 +88,46 @@ class CallbackList(Callback):
 
     def on_evaluation(self, trainer: Any, loss: float) -> None:
         """Pass it on."""
-        for callback in self.callbacks:
-            callback.on_evaluation(trainer, loss)
+        with self._each(trainer) as tell:
+            for callback in self.callbacks:
+                tell(callback.on_evaluation, trainer, loss)
+
+    def on_evaluation_end(self, trainer: Any, loss: float) -> None:
+        """Pass it on."""
+        with self._each(trainer) as tell:
+            for callback in self.callbacks:
+                tell(callback.on_evaluation_end, trainer, loss)
 
     def on_run_end(self, trainer: Any) -> None:
         """Pass it on, in the reverse order; an error of one does not keep it from the others."""
         with ExitStack() as stack:
             for callback in self.callbacks:
                 stack.callback(callback.on_run_end, trainer)
+
+    @contextmanager
+    def _each(self, trainer: Any) -> Iterator[Callable[..., None]]:
+        """Give a way to call a method of each callback, of which none misses what happened.
+
+        Where nobody reads any more what one of them prints, because a signal has ended the reader
+        too, the run is about to be saved, and goes on until then.
+        """
+        broken: list[BrokenPipeError] = []
+
+        def tell(method: Callable[..., None], *arguments: Any) -> None:
+            try:
+                method(*arguments)
+            except BrokenPipeError as error:
+                flush_outputs()
+                broken.append(error)
+
+        yield tell
+        signals = getattr(trainer, "signals", None)
+        if broken and not (signals is not None and signals.arrived()):
+            raise broken[0]
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of those callbacks that have some."""
+        return {name: own for name, one in self._named() if (own := one.settings())}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of those callbacks that have one."""

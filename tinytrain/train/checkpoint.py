@@ -11,8 +11,9 @@ the manifest is the archive's comment, so that this one comment stands for the w
 import contextlib
 import hashlib
 import os
+import stat
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,6 +40,8 @@ from tinytrain.train.checkpoint_manifest import (
 TEMPORARY = ".part"
 _MANIFEST = "manifest.json"
 _DIGEST_LENGTH = 64
+_CHUNK = 2**20
+_BINARY = getattr(os, "O_BINARY", 0)  # else Windows would translate line ends
 
 
 class CheckpointError(Exception):
@@ -59,13 +62,13 @@ class CheckpointError(Exception):
 
 
 def save_checkpoint(
-    path: Path, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]
+    path: str | Path, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]
 ) -> None:
     """Write arrays and a JSON-able state to a file, atomically.
 
     Parameters
     ----------
-    path : Path
+    path : path
         An existing file is replaced; on any failure it stays as it was.
     arrays : mapping of str to array
         Of numbers or truth values, in host memory.
@@ -94,6 +97,7 @@ def save_checkpoint(
     >>> arrays["weight"], state
     (array([0., 1.]), {'step': 1})
     """
+    path = Path(path)
     plain = {name: _plain(name, array) for name, array in arrays.items()}
     contents = {name: _described(array) for name, array in plain.items()}
     manifest = make_manifest({name: entry for name, (_, entry) in contents.items()}, state)
@@ -165,7 +169,7 @@ def _sync_folder(folder: Path) -> None:
 # ---------------------------------------------------------------- reading
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def load_checkpoint(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Read the arrays and the state that `save_checkpoint` wrote.
 
     The memory taken is that of the arrays, which is less than the file's size, and for the state
@@ -176,7 +180,8 @@ def load_checkpoint(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]
     FileNotFoundError
         There is no such file.
     CheckpointError
-        The file is damaged, truncated, of another version, or something else altogether.
+        The file is damaged, truncated, of another version, too large for the memory, or something
+        else altogether, such as a folder.
 
     Examples
     --------
@@ -187,7 +192,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]
     >>> arrays["w"].tolist(), state
     ([1.0, 1.0], {'step': 3})
     """
-    with _refusing(path), open(path, "rb") as file:
+    with _opened(Path(path)) as file:
         manifest, members = _read_manifest(file)
         arrays: dict[str, NDArray[Any]] = {}
         for (name, entry), member in zip(manifest["arrays"].items(), members, strict=True):
@@ -196,7 +201,25 @@ def load_checkpoint(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]
     return arrays, state
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def verify_checkpoint(path: str | Path) -> None:
+    """Read a checkpoint through, and hold all of it against its digests; keep none of it.
+
+    Raises
+    ------
+    FileNotFoundError, CheckpointError
+        As for `load_checkpoint`.
+    """
+    with _opened(Path(path)) as file:
+        manifest, members = _read_manifest(file)
+        chunk = memoryview(bytearray(_CHUNK))
+        for (name, entry), member in zip(manifest["arrays"].items(), members, strict=True):
+            header = bytearray(array_header(entry["dtype"], entry["shape"]))
+            expected, left = bytes(header), member.size - len(header)
+            _read_member(file, member, entry["sha256"], _in_chunks(header, left, chunk))
+            _check_header(name, header, expected)
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
     """Read what a checkpoint says of itself, without its arrays.
 
     Returns
@@ -219,18 +242,27 @@ def read_manifest(path: Path) -> dict[str, Any]:
     >>> manifest["state"], manifest["arrays"]["w"]["shape"]
     ({'step': 3}, [2])
     """
-    with _refusing(path), open(path, "rb") as file:
+    with _opened(Path(path)) as file:
         return _read_manifest(file)[0]
 
 
 @contextlib.contextmanager
-def _refusing(path: Path) -> Iterator[None]:
-    """Name the file in whatever is found to be wrong with it."""
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file, and name it in whatever is found to be wrong with it.
+
+    Only a regular file is read: from a pipe the reader would wait for ever.
+    """
     try:
-        yield
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise LayoutError("it is no regular file")
+            yield file
+    except FileNotFoundError as error:
+        if not path.is_symlink():
+            raise
+        raise CheckpointError(f"{path} is a link to a file that does not exist") from error
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
         reason = str(error) if isinstance(error, LayoutError) else repr(error)
         raise CheckpointError(f"{path} is no readable checkpoint: {reason}") from error
 
@@ -253,7 +285,7 @@ def _read_manifest(file: IO[bytes]) -> tuple[dict[str, Any], list[Member]]:
     if members[0].size > LARGEST_MANIFEST:
         raise LayoutError(f"its manifest has {members[0].size} bytes, above {LARGEST_MANIFEST}")
     text = bytearray(members[0].size)
-    _read_member(file, members[0], comment.decode("ascii", "replace"), text)
+    _read_member(file, members[0], comment.decode("ascii", "replace"), [text])
     manifest = parse_manifest(bytes(text))
     check_entries(manifest, members[1:])
     return manifest, members[1:]
@@ -263,16 +295,27 @@ def _read_array(file: IO[bytes], name: str, entry: Mapping[str, Any], member: Me
     header = bytearray(array_header(entry["dtype"], entry["shape"]))
     expected = bytes(header)
     array = np.empty(tuple(entry["shape"]), dtype=entry["dtype"])
-    _read_member(file, member, entry["sha256"], header, _bytes_of(array))
-    if header != expected:
-        raise LayoutError(f"the header of the array {name!r} is not what its manifest says")
+    _read_member(file, member, entry["sha256"], [header, _bytes_of(array)])
+    _check_header(name, header, expected)
     if array.dtype.kind == "b" and (array.view(np.uint8) > 1).any():
         raise LayoutError(f"the array {name!r} has other truth values than 0 and 1")
     return array
 
 
+def _in_chunks(header: bytearray, left: int, chunk: memoryview) -> Iterator[bytearray | memoryview]:
+    """Yield what to read a member into: its header, and the same memory again and again."""
+    yield header
+    for start in range(0, left, len(chunk)):
+        yield chunk[: min(len(chunk), left - start)]
+
+
+def _check_header(name: str, header: bytearray, expected: bytes) -> None:
+    if header != expected:
+        raise LayoutError(f"the header of the array {name!r} is not what its manifest says")
+
+
 def _read_member(
-    file: IO[bytes], member: Member, sha256: str, *parts: bytearray | memoryview
+    file: IO[bytes], member: Member, sha256: str, parts: Iterable[bytearray | memoryview]
 ) -> None:
     """Read a member into memory that is as large as it is, and check its digests."""
     file.seek(member.offset)

@@ -13,7 +13,9 @@ from tinytrain.train.checkpoint import (
     load_checkpoint,
     read_manifest,
     save_checkpoint,
+    verify_checkpoint,
 )
+from tinytrain.train.say import say
 
 BEST = "best.npz"
 _NAME = re.compile(r"step-(\d+)\.npz")
@@ -50,6 +52,10 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=step_of, reverse=True)
 
 
+def _is_file(path: Path) -> bool:
+    return path.is_symlink() or path.is_file()
+
+
 class CheckpointFolder:
     """Saves checkpoints to a folder, finds the newest good one, and deletes old ones.
 
@@ -58,8 +64,8 @@ class CheckpointFolder:
     folder : Path
     keep : int
         How many good checkpoints to keep at the least: an older one is deleted when so many newer
-        ones are known to be readable. Those found in the folder are read once to know it; a
-        damaged one does not count. Saving comes before deleting, so there are never fewer.
+        ones were just read through, and all that is in them fits their digests. A damaged one does
+        not count. Saving comes before deleting, so there are never fewer.
 
     Examples
     --------
@@ -73,8 +79,7 @@ class CheckpointFolder:
 
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self.keep = folder, keep
-        self._known_good: set[Path] = set()
-        self._known_bad: set[Path] = set()
+        self._named: set[Path] = set()  # the bad ones that were told of
 
     def start(self, step: int, came_from: Path | None) -> list[Path]:
         """Make the folder ready for a run that goes on from a step; return what was set aside.
@@ -105,13 +110,14 @@ class CheckpointFolder:
 
     def _remove_temporaries(self) -> None:
         for path in self.folder.glob(f"*.npz{TEMPORARY}"):
-            path.unlink()
+            if _is_file(path):
+                path.unlink()
 
     def _is_later(self, path: Path, step: int) -> bool:
         """Whether a checkpoint is of a later step, or unreadable."""
         try:
             saved = read_manifest(path)["state"].get("step")
-        except CheckpointError:
+        except (CheckpointError, FileNotFoundError):
             return True
         return not isinstance(saved, int) or saved > step
 
@@ -120,37 +126,33 @@ class CheckpointFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = checkpoint_path(self.folder, step)
         save_checkpoint(path, arrays, state)
-        self._known_good.add(path)
-        self._known_bad.discard(path)
+        self._named.discard(path)
         self._remove_old()
         return path
 
     def _remove_old(self) -> None:
+        """Delete those that so many good ones are newer than; what is no file stays."""
+        found = list_checkpoints(self.folder)
         good = 0
-        for path in list_checkpoints(self.folder):
-            if good >= self.keep:
+        for path in found if len(found) > self.keep else []:
+            if good < self.keep:
+                good += self._is_good(path)
+            elif _is_file(path):
                 path.unlink()
-                self._known_good.discard(path)
-                self._known_bad.discard(path)
-            elif self._is_good(path):
-                good += 1
         self._remove_temporaries()
 
     def _is_good(self, path: Path) -> bool:
-        """Whether a checkpoint is readable; each that this run did not write is read once."""
-        if path not in self._known_good and path not in self._known_bad:
-            self._try(path)
-        return path in self._known_good
-
-    def _try(self, path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | CheckpointError:
         try:
-            content = load_checkpoint(path)
-        except CheckpointError as error:
-            print(f"skipped: {error}")
-            self._known_bad.add(path)
-            return error
-        self._known_good.add(path)
-        return content
+            verify_checkpoint(path)
+        except (CheckpointError, FileNotFoundError) as error:
+            self._tell(path, error)
+            return False
+        return True
+
+    def _tell(self, path: Path, error: Exception) -> None:
+        if path not in self._named:
+            self._named.add(path)
+            say(f"skipped: {error}")
 
     def newest_readable(
         self,
@@ -169,9 +171,11 @@ class CheckpointFolder:
         """
         found = list_checkpoints(self.folder)
         for path in found:
-            content = self._try(path)
-            if not isinstance(content, CheckpointError):
-                return path, *content
+            try:
+                return path, *load_checkpoint(path)
+            except (CheckpointError, FileNotFoundError) as error:
+                self._named.discard(path)
+                self._tell(path, error)
         if found:
             raise CheckpointError(
                 f"none of the {len(found)} checkpoints in {self.folder} can be read (see above): "

@@ -2,13 +2,16 @@
 
 import argparse
 import difflib
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from tinytrain.backend import DEVICE_NAMES, set_device
+from tinytrain.checks import whole_number
 from tinytrain.generator import manual_seed
 from tinytrain.train.run_folder import choose_folder
+from tinytrain.train.say import say
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -85,10 +88,15 @@ class TrainingParser(argparse.ArgumentParser):
         length.add_argument(
             "--epochs", type=_positive, help="passes over the data, instead of steps"
         )
-        add("--lr", type=float, default=1e-3, help="the highest learning rate")
-        add("--weight-decay", type=float, default=0.01, help="of AdamW")
-        add("--warmup-steps", type=int, default=0, help="steps of rising learning rate")
-        add("--clip-grad", type=float, default=1.0, help="the largest norm of the gradient; 0: any")
+        add("--lr", type=_amount, default=1e-3, help="the highest learning rate")
+        add("--weight-decay", type=_amount, default=0.01, help="of AdamW")
+        add("--warmup-steps", type=_count, default=0, help="steps of rising learning rate")
+        add(
+            "--clip-grad",
+            type=_amount,
+            default=1.0,
+            help="the largest norm of the gradient; 0: any",
+        )
         add("--log-every", type=_positive, default=10, help="steps between log records")
         add("--eval-every", type=_positive, help="steps between evaluations; always at the end")
         add("--save-every", type=_positive, help="steps between checkpoints; always at the end")
@@ -140,9 +148,30 @@ class TrainingParser(argparse.ArgumentParser):
 
 def _positive(text: str) -> int:
     """Read a whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return _whole(text, 1)
+
+
+def _count(text: str) -> int:
+    """Read a whole number of at least 0."""
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    try:
+        return whole_number("it", int(text), least)
+    except ValueError:
+        message = f"must be a whole number of at least {least}, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def _amount(text: str) -> float:
+    """Read a finite number of at least 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a finite number of at least 0, got {text!r}")
     return number
 
 
@@ -175,7 +204,7 @@ def start(arguments: argparse.Namespace) -> dict[str, Any]:
     arguments.out = str(choose_folder(arguments.out, arguments.resume))
     manual_seed(arguments.seed)
     configuration = dict(vars(arguments))
-    print("configuration")
+    say("configuration")
     for name, value in configuration.items():
-        print(f"  {name:<14} {value}")
+        say(f"  {name:<14} {value}")
     return configuration

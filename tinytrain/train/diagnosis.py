@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -13,30 +12,18 @@ from tinytrain.nn.module import Module
 from tinytrain.tensor import Tensor
 from tinytrain.train.accumulation import pooled_statistics
 from tinytrain.train.moment import Moment
+from tinytrain.train.resumable import Resumable
 from tinytrain.train.untouched import untouched
-from tinytrain.train.windows import WindowStream
-
-
-class Run(Protocol):
-    """The parts of a trainer that are looked at."""
-
-    model: Module
-    windows: WindowStream
-    step: int
-    out: Path | None
-
-    def save_as(self, path: str | Path) -> None:
-        """Save a checkpoint."""
 
 
 def report_failed_step(
-    run: Run, moment: Moment, window: Sequence[Any], repeat: Callable[[], object]
+    run: Resumable, moment: Moment, window: Sequence[Any], repeat: Callable[[], object]
 ) -> str:
     """Go back to the moment before a failed step, save it, and say what was not finite first.
 
     Parameters
     ----------
-    run : Run
+    run : Resumable
         A trainer, whose parameters and buffers still are those before the step.
     moment : Moment
         The one before the step.
@@ -64,7 +51,10 @@ def report_failed_step(
 
 
 def find_cause(model: Module, window: Sequence[Any], repeat: Callable[[], object]) -> str:
-    """Say what is not finite first: the data, a parameter, or what a layer makes of them.
+    """Say what is not finite first: a parameter, or what an operation makes of finite values.
+
+    What is not finite in the data or in a buffer may be meant so, such as the -inf of a mask, or a
+    label that the loss leaves out. It is named after what was found, as a suspect.
 
     Parameters
     ----------
@@ -78,17 +68,23 @@ def find_cause(model: Module, window: Sequence[Any], repeat: Callable[[], object
     Examples
     --------
     >>> import tinytrain as tt
-    >>> model = tt.nn.Linear(2, 2)
-    >>> find_cause(model, [np.ones(2), (np.array([1.0, np.nan]),)], repeat=lambda: None)
-    'micro-batch 1 of the window holds nan (element (1,); 1 of 2 elements are not finite)'
+    >>> model, bad = tt.nn.Linear(2, 2), tt.tensor([1.0, np.nan])
+    >>> print(find_cause(model, [(bad,)], repeat=lambda: model(bad)))
+    the forward of Linear made nan (element (0,); 2 of 2 elements are not finite); ...
+    Not finite before it, and so perhaps the reason:
+      micro-batch 0 of the window holds nan (element (1,); 1 of 2 elements are not finite)
     """
-    for number, batch in enumerate(window):
-        for array in _arrays_of(batch):
-            if (found := bad_value(array)) is not None:
-                return f"micro-batch {number} of the window holds {found}"
-    for name, tensor in model.state_dict().items():
-        if (found := bad_value(tensor.data)) is not None:
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and (found := bad_value(parameter.data)) is not None:
             return f"{name} held {found} before the step"
+    lines = [_first_operation(model, repeat)]
+    if suspects := _suspects(model, window):
+        lines.append("Not finite before it, and so perhaps the reason:")
+        lines += [f"  {suspect}" for suspect in suspects]
+    return "\n".join(lines)
+
+
+def _first_operation(model: Module, repeat: Callable[[], object]) -> str:
     with untouched(model), np.errstate(all="ignore"):
         model.zero_grad()
         try:
@@ -100,6 +96,21 @@ def find_cause(model: Module, window: Sequence[Any], repeat: Callable[[], object
             if parameter.grad is not None and (found := bad_value(parameter.grad.data)) is not None:
                 return f"the sum of the gradients of {name} holds {found}"
     return "a sum over finite losses or gradients, which overflows"
+
+
+def _suspects(model: Module, window: Sequence[Any]) -> list[str]:
+    """List what is not finite in the data, in buffers and in frozen parameters."""
+    data = (
+        (f"micro-batch {number} of the window holds", bad_value(array))
+        for number, batch in enumerate(window)
+        for array in _arrays_of(batch)
+    )
+    kept = (
+        (f"before the step {name} held", bad_value(tensor.data))
+        for name, tensor in model.state_dict().items()
+    )
+    bad = [f"{where} {found}" for where, found in (*data, *kept) if found is not None]
+    return bad[:5]
 
 
 def _arrays_of(value: Any) -> Iterator[Any]:

@@ -8,7 +8,8 @@ from tinytrain import autograd
 from tinytrain.creation import to_device
 from tinytrain.nn.module import Module
 from tinytrain.train.accumulation import LossFunction, checked_loss
-from tinytrain.train.random_state import generators_of
+from tinytrain.train.modes import modes_kept
+from tinytrain.train.random_state import random_kept
 
 
 def evaluate(model: Module, loss_function: LossFunction, loader: Iterable[Any]) -> float:
@@ -52,13 +53,6 @@ def evaluate(model: Module, loss_function: LossFunction, loader: Iterable[Any]) 
 @contextmanager
 def evaluation_mode(model: Module) -> Iterator[None]:
     """Switch to evaluation in the block, and put layers and random generators back after it."""
-    modes = [(layer, layer.training) for layer in model.modules()]
-    generators = [(generator, generator.get_state()) for generator in generators_of(model)]
-    model.eval()
-    try:
+    with modes_kept(model), random_kept(model):
+        model.eval()
         yield
-    finally:
-        for layer, training in modes:
-            layer.training = training
-        for generator, state in generators:
-            generator.set_state(state)

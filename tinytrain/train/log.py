@@ -7,17 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from tinytrain.train.callback import Callback
+from tinytrain.train.plain_record import plain_record
+from tinytrain.train.say import say
+from tinytrain.train.set_aside import is_fresh, set_aside
 
 
 class JsonLinesLog(Callback):
     """Writes each record as a line of JSON, at once: a crash loses none.
 
-    A run that is resumed first takes out what it will write again. The trainer makes one by itself
-    for ``log.jsonl`` in its folder.
+    A run that is resumed first takes out what it will write again; lines that are no records are
+    moved to a file beside it, whose name ends with ``.damaged``. The file of another run is set
+    aside. The trainer makes such a log by itself for ``log.jsonl`` in its folder.
 
     Parameters
     ----------
     path : path
+        Its folder is made if it is not there.
 
     Examples
     --------
@@ -30,19 +35,33 @@ class JsonLinesLog(Callback):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._begun = False
 
     def on_run_start(self, trainer: Any) -> None:
         """Take out the records that the run will write again."""
-        if not self.path.exists():
-            return
-        kept = [record for record in read_log(self.path) if is_final(record, trainer)]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            if is_fresh(trainer) and not self._begun:
+                set_aside(self.path)
+            else:
+                self._take_out(trainer)
+        self._begun = True
+
+    def _take_out(self, trainer: Any) -> None:
+        records, damaged = _read_lines(self.path)
+        kept = [record for record in records if is_final(record, trainer)]
+        if damaged:
+            beside = self.path.with_name(self.path.name + ".damaged")
+            with beside.open("ab") as file:
+                file.writelines(line + b"\n" for line in damaged)
+            say(f"{len(damaged)} lines of {self.path} are no records, and are in {beside} now")
         temporary = self.path.with_name(self.path.name + ".part")
         temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
         temporary.replace(self.path)
 
     def on_record(self, trainer: Any, record: Mapping[str, Any]) -> None:
         """Write one line."""
-        line = json.dumps({name: as_json(value) for name, value in record.items()})
+        line = json.dumps({name: as_json(value) for name, value in plain_record(record).items()})
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
@@ -69,17 +88,32 @@ def as_json(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _record_of(line: str) -> dict[str, Any] | None:
-    """Read one line; None for one that a crash cut off."""
+def _record_of(line: bytes) -> dict[str, Any] | None:
+    """Read one line; None for one that is no record: cut off by a crash, or damaged."""
     try:
-        record: dict[str, Any] = json.loads(line)
-    except json.JSONDecodeError:
+        record = json.loads(line.decode())
+    except (ValueError, RecursionError):
         return None
-    return record
+    if not isinstance(record, dict):
+        return None
+    step = record.get("step", 0)
+    good = step is None or (isinstance(step, int) and not isinstance(step, bool))
+    return record if good else None
+
+
+def _read_lines(path: Path) -> tuple[list[dict[str, Any]], list[bytes]]:
+    """Return the records of a file, and its other lines but one that a crash cut off at the end."""
+    *lines, last = path.read_bytes().split(b"\n")
+    read = [_record_of(line) for line in lines]
+    records = [record for record in [*read, _record_of(last)] if record is not None]
+    damaged = [
+        line for line, record in zip(lines, read, strict=True) if record is None and line.strip()
+    ]
+    return records, damaged
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
-    r"""Return the records of a log file; a line that a crash cut off is left out.
+    r"""Return the records of a log file; lines that a crash cut off or damaged are left out.
 
     Examples
     --------
@@ -89,5 +123,4 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
     >>> read_log(path)
     [{'step': 1, 'loss': 2.5}]
     """
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    return [record for line in lines if (record := _record_of(line)) is not None]
+    return _read_lines(Path(path))[0]

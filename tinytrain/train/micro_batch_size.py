@@ -5,12 +5,13 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from tinytrain.backend import free_cached_memory
+from tinytrain.checks import whole_number
 from tinytrain.creation import to_device
 from tinytrain.memory import OutOfMemoryError, is_out_of_memory, memory_limit
 from tinytrain.nn.module import Module
 from tinytrain.optim.optimizer import Optimizer
 from tinytrain.train.accumulation import LossFunction, checked_loss
-from tinytrain.train.batch_plan import check_positive
+from tinytrain.train.modes import modes_kept, start_training
 from tinytrain.train.rollback import Rollback
 from tinytrain.train.split_batch import count_rows, split_batch
 
@@ -74,20 +75,15 @@ def find_micro_batch_size(
     >>> find_micro_batch_size(model, optimizer, loss_function, batch, limit="200KB")
     136
     """
-    check_positive("start", start)
+    start = whole_number("start", start)
     total = count_rows(batch)
     if not total:
         raise ValueError("the batch has no rows to try")
     search = _Search(model, optimizer, loss_function, batch, split)
-    modes = [(layer, layer.training) for layer in model.modules()]
-    model.train()
     allowed: AbstractContextManager[Any] = nullcontext() if limit is None else memory_limit(limit)
-    try:
-        with allowed:
-            return search.run(min(start, total), total)
-    finally:
-        for layer, training in modes:
-            layer.training = training
+    with modes_kept(model), allowed:
+        start_training(model)
+        return search.run(min(start, total), total)
 
 
 class _Search:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tinytrain.backend import free_cached_memory
+from tinytrain.checks import whole_number
 from tinytrain.memory import OutOfMemoryError, is_out_of_memory
 from tinytrain.nn.module import Module
 from tinytrain.optim.optimizer import Optimizer
-from tinytrain.train.batch_plan import check_positive
 from tinytrain.train.rollback import Rollback
+from tinytrain.train.say import say
 from tinytrain.train.split_batch import count_rows, split_batch
 
 R = TypeVar("R")
@@ -63,19 +64,18 @@ class MicroBatches:
         optimizer: Optimizer,
         micro_batch_size: int | str | None,
         *,
-        tell: Callable[[str], None] = print,
+        tell: Callable[[str], None] = say,
         on_restart: Callable[[], None] | None = None,
         split: Callable[[Any, int], Sequence[Any]] = split_batch,
     ) -> None:
-        self.automatic = micro_batch_size == "auto"
+        self.automatic = isinstance(micro_batch_size, str) and micro_batch_size == "auto"
+        self.size: int | None = None
         if isinstance(micro_batch_size, str) and not self.automatic:
             raise ValueError(
                 f"micro_batch_size is a number of rows, 'auto' or None, not {micro_batch_size!r}"
             )
-        self.size: int | None = None
-        if isinstance(micro_batch_size, int):
-            check_positive("micro_batch_size", micro_batch_size)
-            self.size = micro_batch_size
+        if micro_batch_size is not None and not self.automatic:
+            self.size = whole_number("micro_batch_size", micro_batch_size)
         self.model, self.optimizer, self.split = model, optimizer, split
         self.tell, self.on_restart = tell, on_restart
 

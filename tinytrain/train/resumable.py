@@ -3,35 +3,13 @@
 from pathlib import Path
 
 from tinytrain.nn.module import Module
-from tinytrain.optim.lr_scheduler import LRScheduler
-from tinytrain.optim.optimizer import Optimizer
 from tinytrain.train import run_state
-from tinytrain.train.callback_list import CallbackList
-from tinytrain.train.checkpoint import load_checkpoint, save_checkpoint
-from tinytrain.train.checkpoint_folder import CheckpointFolder
-from tinytrain.train.finite import FiniteWatch
-from tinytrain.train.meter import Meter
-from tinytrain.train.micro_batches import MicroBatches
-from tinytrain.train.windows import WindowStream
+from tinytrain.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from tinytrain.train.run import Run
 
 
-class Resumable:
-    """The part of a `Trainer` that saves it and brings it back; the trainer sets the attributes."""
-
-    model: Module
-    optimizer: Optimizer
-    schedule: LRScheduler | None
-    windows: WindowStream
-    meter: Meter
-    micro_batches: MicroBatches
-    callbacks: CallbackList
-    finite: FiniteWatch
-    checkpoints: CheckpointFolder | None
-    config: dict[str, object]
-    max_steps: int
-    step = 0
-    last_evaluation: tuple[int, float] | None = None
-    last_checkpoint: Path | None = None
+class Resumable(Run):
+    """The part of a `Trainer` that saves it and brings it back."""
 
     def save(self) -> Path:
         """Write a checkpoint of everything that continuing bit for bit needs, and return its path.
@@ -45,13 +23,25 @@ class Resumable:
         self.last_checkpoint = path
         return path
 
-    def save_as(self, path: str | Path) -> None:
-        """Write such a checkpoint under another name; it is neither counted nor deleted."""
+    def save_as(self, path: str | Path, evaluated: bool = False) -> None:
+        """Write such a checkpoint under another name; it is neither counted nor deleted.
+
+        Parameters
+        ----------
+        path : path
+        evaluated : bool
+            Whether the model's weights in it are those that evaluations see, where callbacks lend
+            it others, such as a moving average. Resuming goes on with those that are trained.
+        """
         self.finite.look_back(self.step + 1)
-        save_checkpoint(Path(path), *run_state.capture(self))
+        capture = run_state.capture_evaluated if evaluated else run_state.capture
+        save_checkpoint(path, *capture(self))
 
     def resume(self, source: str | Path) -> Path | None:
         """Continue where a checkpoint was written; call it before `fit`.
+
+        Settings that differ from the checkpoint's are printed, a line each, which says which of
+        both acts.
 
         Parameters
         ----------
@@ -67,8 +57,8 @@ class Resumable:
         Raises
         ------
         CheckpointError
-            The file is damaged, or is of another model or optimizer; nothing is changed then. Or
-            there are checkpoints in `out`, but none is readable.
+            The file is damaged, or is of another model, optimizer or schedule, or makes no sense;
+            nothing is changed then. Or there are checkpoints in `out`, but none is readable.
         FileNotFoundError
             There is no such file.
         """
@@ -89,3 +79,36 @@ class Resumable:
         run_state.restore(self, path, arrays, state)
         self.last_checkpoint = path
         return path
+
+
+def load_weights(path: str | Path, model: Module) -> None:
+    """Load the parameters and buffers of a checkpoint into a model, and nothing else.
+
+    Of ``best.npz`` those are the weights whose validation loss was the best: the average, where a
+    run evaluated a moving average.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    CheckpointError
+        It is no readable checkpoint, or one of another model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np, tinytrain as tt
+    >>> path = Path(tempfile.mkdtemp()) / "best.npz"
+    >>> save_checkpoint(path, {"model/weight": np.ones((1, 2), np.float32)}, {})
+    >>> model = tt.nn.Linear(2, 1, bias=False)
+    >>> load_weights(path, model)
+    >>> model.weight.tolist()
+    [[1.0, 1.0]]
+    """
+    arrays, _ = load_checkpoint(path)
+    prefix = "model/"
+    weights = {name[len(prefix) :]: a for name, a in arrays.items() if name.startswith(prefix)}
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit this model: {error}") from error

@@ -1,55 +1,56 @@
 """What a run consists of at an optimizer step: taking it out of a trainer, and putting it back."""
 
 from collections.abc import Mapping
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from tinytrain import backend
-from tinytrain.nn.module import Module
-from tinytrain.optim.lr_scheduler import LRScheduler
-from tinytrain.optim.optimizer import Optimizer
 from tinytrain.tensor import Tensor
-from tinytrain.train.callback_list import CallbackList
 from tinytrain.train.checkpoint import CheckpointError
-from tinytrain.train.meter import Meter
-from tinytrain.train.micro_batches import MicroBatches
+from tinytrain.train.host import on_host
 from tinytrain.train.nested_state import pack, unpack
 from tinytrain.train.random_state import capture_random, generators_of, restore_random
-from tinytrain.train.windows import WindowStream
-
-
-class Run(Protocol):
-    """The parts of a trainer that hold its state."""
-
-    model: Module
-    optimizer: Optimizer
-    schedule: LRScheduler | None
-    windows: WindowStream
-    meter: Meter
-    micro_batches: MicroBatches
-    callbacks: CallbackList
-    last_evaluation: tuple[int, float] | None
-    step: int
-    max_steps: int
-    config: dict[str, Any]
+from tinytrain.train.run import Run
+from tinytrain.train.run_checks import check_architecture, check_state
+from tinytrain.train.run_settings import acting, differences
+from tinytrain.train.say import say
 
 
 def capture(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return copies of a run's arrays, in host memory, and of the rest of its state.
 
     Parameters, buffers, optimizer, schedule, what the next log record covers, callbacks, every
-    random generator (see `random_state`), the position in the data, the number of steps, and the
-    configuration.
+    random generator (see `random_state`), the position in the data, the number of steps, the
+    settings and the configuration.
     """
     arrays: dict[str, Any] = {}
     parts = {**capture_parts(run), "windows": run.windows.state_dict()}
+    parts["validation"] = validation_state(run)
     state = {
         **{name: pack(part, name, arrays) for name, part in _on_host(parts).items()},
         "step": run.step,
+        "last_loss": run.last_loss,
         "architecture": repr(run.model),
+        "settings": run.settings,
         "config": run.config,
     }
+    return arrays, state
+
+
+def capture_evaluated(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what `capture` does, with the weights that are evaluated as the model's.
+
+    Where callbacks evaluate others than those that are trained, such as a moving average, the
+    latter are kept beside them, as ``trained``.
+    """
+    arrays, state = capture(run)
+    with run.callbacks.during_evaluation(run):
+        evaluated = _on_host(run.model.state_dict())
+        evaluated = {name: value.copy() for name, value in evaluated.items()}
+    trained = _on_host(run.model.state_dict())
+    if any((evaluated[name] != value).any() for name, value in trained.items()):
+        state["trained"] = pack(trained, "trained", arrays)
+        for name, value in evaluated.items():
+            arrays[f"model/{name}"] = value
     return arrays, state
 
 
@@ -69,7 +70,7 @@ def capture_parts(run: Run) -> dict[str, Any]:
 
 def restore_parts(run: Run, parts: Mapping[str, Any]) -> None:
     """Put back what `capture_parts` returned; an error may leave some of it in place."""
-    run.model.load_state_dict(parts["model"])
+    run.model.load_state_dict(parts.get("trained", parts["model"]))
     run.optimizer.load_state_dict(parts["optimizer"])
     if (run.schedule is None) != (parts["schedule"] is None):
         raise ValueError("only one of the checkpoint and this run has a schedule")
@@ -84,11 +85,12 @@ def restore_parts(run: Run, parts: Mapping[str, Any]) -> None:
 
 
 def restore(run: Run, path: Path, arrays: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Put a captured state into a run that was set up in the same way.
+    """Put back what `capture` took out, all of it or nothing.
 
     Parameters
     ----------
     run : Run
+        Made of the same model, optimizer, schedule and loader.
     path : Path
         Where the state came from, for messages.
     arrays, state : mapping
@@ -97,60 +99,92 @@ def restore(run: Run, path: Path, arrays: Mapping[str, Any], state: Mapping[str,
     Raises
     ------
     CheckpointError
-        The state is of another model, optimizer, schedule or loader. The run is as before then.
+        The state is of another model, optimizer, schedule or loader, or makes no sense. The run is
+        as before then.
     """
     before = capture_parts(run)
     if missing := [name for name in (*before, "windows", "step") if name not in state]:
         raise CheckpointError(f"{path} is no checkpoint of a run: it has no {', '.join(missing)}")
+    names = [name for name in (*before, "windows", "trained") if name in state]
     try:
-        restore_parts(run, unpack({name: state[name] for name in before}, arrays))
-        step = int(state["step"])
-        _check_architecture(repr(run.model), state["architecture"])
-        windows = unpack(state["windows"], arrays)
-        run.windows.load_state_dict(windows)  # last: it cannot be undone
-    except (
-        LookupError,
-        TypeError,
-        ValueError,
-        RuntimeError,
-        AttributeError,
-        OverflowError,
-    ) as error:
+        parts = unpack({name: state[name] for name in names}, arrays)
+        check_state(run, state, parts)
+        validation = unpack(state.get("validation"), arrays)
+        restore_parts(run, parts)
+        check_architecture(repr(run.model), state["architecture"])
+        run.windows.load_state_dict(parts["windows"])  # last: it cannot be undone
+    except Exception as error:  # whatever a part of the run, also one of the user's, makes of it
         restore_parts(run, before)
         raise CheckpointError(f"{path} does not fit this run: {error}") from error
-    run.step = step
+    run.step, run.last_loss = int(state["step"]), state.get("last_loss")
+    _restore_validation(run, validation)
+    _tell(run, state)
+
+
+# ---------------------------------------------------------------- the validation data
+
+
+def validation_state(run: Run) -> Any:
+    """Return where the validation loader is, None where it cannot tell."""
+    loader: Any = run.validation_loader
+    if loader is run.windows.loader or not hasattr(loader, "load_state_dict"):
+        return None
+    try:
+        return loader.state_dict()
+    except ValueError:  # its order cannot be repeated
+        return None
+
+
+def set_validation_state(run: Run, state: Any) -> None:
+    """Put the validation loader back to where `validation_state` found it."""
+    loader: Any = run.validation_loader
+    if state is not None and hasattr(loader, "load_state_dict"):
+        loader.load_state_dict(state)
+
+
+def _restore_validation(run: Run, state: Any) -> None:
+    """Go on with the validation data, or from their start where they are others by now."""
+    try:
+        set_validation_state(run, state)
+    except Exception as error:  # of any loader
+        say(f"the validation loader begins anew: {error}")
+
+
+# ---------------------------------------------------------------- saying what is different
+
+
+def _tell(run: Run, state: Mapping[str, Any]) -> None:
+    settings = state.get("settings", {})
     _tell_callbacks(run.callbacks.state_dict(), state["callbacks"])
-    _tell_differences(run.config, state.get("config", {}))
+    for line in differences(run.settings, settings):
+        say(line)
+    if run.max_steps < run.step:
+        say(f"max_steps={run.max_steps} is below the checkpoint's step {run.step}: nothing is left")
+    run.settings = acting(run.settings, settings) if settings else run.settings
+    _tell_configuration(run.config, state.get("config", {}))
     _tell_of_short_schedule(run)
 
 
 def _tell_callbacks(here: Mapping[str, Any], there: Mapping[str, Any]) -> None:
     """Say which callbacks' states are lost, and which callbacks begin anew."""
     if lost := sorted(there.keys() - here.keys()):
-        print(f"this run lacks callbacks that the checkpoint has a state of: {', '.join(lost)}")
+        say(f"this run lacks callbacks that the checkpoint has a state of: {', '.join(lost)}")
     if new := sorted(here.keys() - there.keys()):
-        print(f"callbacks that the checkpoint has no state of begin anew: {', '.join(new)}")
+        say(f"callbacks that the checkpoint has no state of begin anew: {', '.join(new)}")
 
 
 def _tell_of_short_schedule(run: Run) -> None:
     """Say so where a run goes on for longer than the learning rate was planned for."""
     total = getattr(run.schedule, "total_steps", None)
     if total is not None and total < run.max_steps:
-        print(
+        say(
             f"the saved schedule ends at step {total} of {run.max_steps}: from there on the "
             "learning rate stays what it is then"
         )
 
 
-def _check_architecture(here: str, there: str) -> None:
-    """Raise where the models differ in settings that no parameter shows, such as heads."""
-    for own, saved in zip_longest(here.splitlines(), there.splitlines(), fillvalue="nothing"):
-        if own != saved:
-            raise ValueError(f"the model has {own.strip()} where the saved one has {saved.strip()}")
-
-
-def _tell_differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> None:
-    """Say which settings were changed; what is part of the state is not changed by that."""
+def _tell_configuration(here: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+    """Say which values of the configuration were changed; the state is not changed by that."""
     if not (here and there):
         return
     changed = [
@@ -159,7 +193,7 @@ def _tell_differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> None
         if here.get(name) != there.get(name)
     ]
     if changed:
-        print(
+        say(
             f"settings that differ from the checkpoint's: {', '.join(changed)}. The optimizer and "
             "the schedule go on with those of the checkpoint."
         )
@@ -167,10 +201,8 @@ def _tell_differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> None
 
 def _on_host(state: Any) -> Any:
     """Bring the tensors and arrays of a nested state to host memory."""
-    if isinstance(state, Tensor):
-        return backend.to_host(state.data)
     if isinstance(state, Mapping):
         return {key: _on_host(value) for key, value in state.items()}
     if isinstance(state, list | tuple):
         return [_on_host(value) for value in state]
-    return backend.to_host(state) if hasattr(state, "shape") else state
+    return on_host(state) if isinstance(state, Tensor) or hasattr(state, "shape") else state

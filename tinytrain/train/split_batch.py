@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from tinytrain import backend
+from tinytrain.checks import whole_number
 from tinytrain.creation import from_numpy
 from tinytrain.data import IGNORE_INDEX, PackedBatch
 from tinytrain.tensor import Tensor
-from tinytrain.train.batch_plan import check_positive
+from tinytrain.train.host import on_host
 
 
 def count_rows(batch: Any) -> int:
@@ -78,7 +79,7 @@ def split_batch(batch: Any, rows: int) -> list[Any]:
     {'x': array([2, 3]), 'split': 'train'}
     {'x': array([4]), 'split': 'train'}
     """
-    check_positive("rows", rows)
+    rows = whole_number("rows", rows)
     total = count_rows(batch)
     if total <= rows:
         return [batch]
@@ -140,8 +141,8 @@ def _cut(value: Any, rows: slice, total: int, path: str) -> Any:
 
 def _split_packed(batch: PackedBatch, cuts: Sequence[slice]) -> list[PackedBatch]:
     """Cut packed rows; a sequence lies in one row, so none is cut."""
-    segments, targets = _on_host(batch.segment_ids), _on_host(batch.targets)
-    lengths = np.diff(_on_host(batch.cu_seqlens))
+    segments, targets = on_host(batch.segment_ids), on_host(batch.targets)
+    lengths = np.diff(on_host(batch.cu_seqlens))
     supervised = targets != IGNORE_INDEX
     if supervised.sum() != batch.num_supervised:
         raise ValueError(
@@ -171,7 +172,3 @@ def _split_packed(batch: PackedBatch, cuts: Sequence[slice]) -> list[PackedBatch
             )
         )
     return pieces
-
-
-def _on_host(value: Any) -> Any:
-    return backend.to_host(value.data if isinstance(value, Tensor) else value)

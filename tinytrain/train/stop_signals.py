@@ -3,9 +3,12 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NoReturn
+
+from tinytrain.train.say import flush_outputs, notice
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 
@@ -24,8 +27,6 @@ class StopSignals:
     >>> with signals.noticed():
     ...     os.kill(os.getpid(), signal.SIGTERM)
     ...     signals.received.name
-    <BLANKLINE>
-    SIGTERM: stopping at the next safe moment; once more stops at once
     'SIGTERM'
     >>> signals.leave()
     Traceback (most recent call last):
@@ -63,7 +64,8 @@ class StopSignals:
         for handled in self._earlier:  # the next one stops the process, whatever it is doing
             at_once = signal.default_int_handler if handled == signal.SIGINT else signal.SIG_DFL
             signal.signal(handled, at_once)
-        print(f"\n{self.received.name}: stopping at the next safe moment; once more stops at once")
+        # Not by print: the signal may have come in the middle of one.
+        notice(f"\n{self.received.name}: stopping at the next safe moment; once more stops at once")
 
     def check(self) -> None:
         """Raise `StopRequested` if there was a signal.
@@ -73,7 +75,36 @@ class StopSignals:
         StopRequested
         """
         if self.received is not None:
+            flush_outputs()
             raise StopRequested
+
+    def arrived(self) -> bool:
+        """Whether there was a signal; to be asked after an error, which may be a part of it.
+
+        A signal to a whole group of processes may reach the others a little earlier.
+        """
+        if self.received is None and self._earlier:
+            time.sleep(0.1)  # the handler runs in the meantime
+        return self.received is not None
+
+    @contextlib.contextmanager
+    def excusing(self, *kinds: type[Exception]) -> Iterator[None]:
+        """Take an error in the block for a consequence of a signal, if there was one.
+
+        It went to the workers of a loader too, or to whoever reads what the run prints.
+
+        Raises
+        ------
+        StopRequested
+            Instead of the error.
+        """
+        try:
+            yield
+        except kinds as error:
+            if not self.arrived():
+                raise
+            flush_outputs()
+            raise StopRequested from error
 
     def leave(self) -> NoReturn:
         """End as the signal would have ended the process; call it after the block.
@@ -88,6 +119,7 @@ class StopSignals:
             For SIGTERM, with the status 143.
         """
         assert self.received is not None
+        flush_outputs()
         earlier: Callable[[int, FrameType | None], Any] | Any = self._earlier[self.received]
         if callable(earlier) and earlier is not signal.default_int_handler:
             earlier(int(self.received), None)

@@ -1,7 +1,5 @@
 """The training loop: accumulate sums, divide once, check, clip, step, schedule; evaluate, save."""
 
-import json
-import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinytrain.allocator import keep_freed_memory
+from tinytrain.checks import whole_number
 from tinytrain.nn.module import Module
 from tinytrain.optim.clip import clip_grad_norm_, gradient_norm
 from tinytrain.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -23,14 +22,16 @@ from tinytrain.train.callback_list import CallbackList
 from tinytrain.train.callbacks.progress_bar import ProgressBar
 from tinytrain.train.checkpoint_folder import CheckpointFolder
 from tinytrain.train.diagnosis import report_failed_step
-from tinytrain.train.evaluation import evaluate
+from tinytrain.train.evaluating import Evaluating
 from tinytrain.train.exact_batch_norm import choose_summing
 from tinytrain.train.finite import FiniteWatch, NotFiniteError
 from tinytrain.train.log import JsonLinesLog
 from tinytrain.train.meter import Meter
 from tinytrain.train.micro_batches import MicroBatches
+from tinytrain.train.modes import start_training
 from tinytrain.train.moment import Moment
-from tinytrain.train.resumable import Resumable
+from tinytrain.train.run_settings import record_settings
+from tinytrain.train.say import say
 from tinytrain.train.step_costs import StepCosts
 from tinytrain.train.stop_signals import StopRequested, StopSignals
 from tinytrain.train.training_result import TrainingResult
@@ -38,7 +39,7 @@ from tinytrain.train.verify import AccumulationReport, verify_accumulation
 from tinytrain.train.windows import WindowStream
 
 
-class Trainer(Resumable):
+class Trainer(Evaluating):
     """Trains a model, exactly: any split into micro-batches gives the gradient of the whole batch.
 
     One optimizer step: add up the gradients of the micro-batches' summed losses; divide once by the
@@ -47,6 +48,8 @@ class Trainer(Resumable):
     Parameters
     ----------
     model : Module
+        `fit` puts it into training mode, unless some layers are in it already: then those that are
+        in evaluation mode, such as frozen batch normalisations, stay there.
     optimizer : Optimizer
     loss_function : callable
         ``(model, batch) -> (sum of the items' losses, number of items)``.
@@ -67,7 +70,7 @@ class Trainer(Resumable):
         The largest norm that the gradient of the mean loss may have.
     batch_norm : {"pooled", "exact"}, optional
         What batch normalisation goes by under accumulation; see `exact_batch_norm`.
-    micro_batch_size : int or "auto", optional
+    micro_batch_size : int, "auto" or None
         Rows at most; longer batches are cut. ``"auto"`` cuts until they fit into memory.
     callbacks : sequence of Callback
         Told of what happens, in this order; see `callback`.
@@ -142,42 +145,43 @@ class Trainer(Resumable):
         item_name: str = "items",
         progress: bool = True,
     ) -> None:
-        self.model, self.optimizer, self.loss_function = model, optimizer, loss_function
+        self.model, self.optimizer = model, optimizer
+        self.loss_function = trainer_checks.checked_loss_function(loss_function)
         self.windows = WindowStream(train_loader, accumulation_steps, last_window)
         self.max_steps = trainer_checks.total_steps(self.windows, max_steps, epochs)
         trainer_checks.check_trained(model, optimizer)
-        self.schedule, self.clip_grad_norm = schedule, clip_grad_norm
+        self.schedule = schedule
+        self.clip_grad_norm = trainer_checks.checked_norm(clip_grad_norm)
         self.validation_loader = validation_loader
-        self.eval_every, self.log_every, self.save_every = eval_every, log_every, save_every
-        trainer_checks.check_numbers(
-            clip_grad_norm,
-            eval_every=eval_every,
-            log_every=log_every,
-            save_every=save_every,
-            keep_checkpoints=keep_checkpoints,
-        )
+        self.log_every = whole_number("log_every", log_every)
+        self.eval_every = trainer_checks.number_or_none("eval_every", eval_every)
+        self.save_every = trainer_checks.number_or_none("save_every", save_every)
         trainer_checks.check_schedule(schedule, optimizer, eval_every)
         trainer_checks.check_validation(validation_loader, eval_every)
-        if save_every is not None and out is None:
-            raise ValueError("save_every needs a folder: give out=...")
-        self.out = None if out is None else Path(out)
-        self.checkpoints = None if out is None else CheckpointFolder(Path(out), keep_checkpoints)
-        # What cannot be saved is better refused now than then; a tuple is compared as it is saved.
-        self.config = json.loads(json.dumps(dict(config or {}), allow_nan=False))
+        self.out = trainer_checks.checked_folder(out, save_every)
+        keep = whole_number("keep_checkpoints", keep_checkpoints)
+        self.checkpoints = None if self.out is None else CheckpointFolder(self.out, keep)
+        self.config = trainer_checks.checked_config(config)
         if out is not None:
             self.windows.state_dict()
         self.micro_batches = MicroBatches(model, optimizer, micro_batch_size)
         splits = self.windows.sizes.largest + (micro_batch_size is not None)
         self._sum_gradients = choose_summing(model, batch_norm, splits)
-        self.item_name = item_name
-        self.progress = progress
+        self.item_name, self.progress = trainer_checks.checked_name(item_name), progress
         log = [] if self.out is None else [JsonLinesLog(self.out / "log.jsonl")]
-        self.callbacks = CallbackList([*callbacks, *log, *[ProgressBar()] * progress])
-        self.meter = Meter()
-        self.finite = FiniteWatch()
-        self.step_costs = StepCosts()
-        self.signals = StopSignals()
-        self.stopped: str | None = None
+        own = trainer_checks.checked_callbacks(callbacks)
+        self.callbacks = CallbackList([*own, *log, *[ProgressBar()] * progress])
+        self.meter, self.finite = Meter(), FiniteWatch()
+        self.step_costs, self.signals = StepCosts(), StopSignals()
+        self._window: list[Any] = []
+        self.settings = record_settings(
+            self,
+            accumulation_steps=str(accumulation_steps),
+            clip_grad_norm=self.clip_grad_norm,
+            micro_batch_size="auto" if self.micro_batches.automatic else self.micro_batches.size,
+            batch_norm=batch_norm,
+            keep_checkpoints=keep,
+        )
 
     # ---------------------------------------------------------------- the run
 
@@ -199,28 +203,26 @@ class Trainer(Resumable):
             A whole epoch has no supervised items.
         """
         keep_freed_memory()
-        self.stopped = None
-        training_loss = validation_loss = None
+        self.stopped = validation_loss = None
         with ExitStack() as stack:
             if self.checkpoints is not None:
                 for path in self.checkpoints.start(self.step, self.last_checkpoint):
-                    print(f"set aside, for the run goes on from step {self.step}: {path}")
+                    say(f"set aside, for the run goes on from step {self.step}: {path}")
                 stack.enter_context(self.signals.noticed())
             stack.enter_context(self.callbacks.during_run(self))
             try:
-                training_loss = self._train()
-                validation_loss = self._final_loss()
+                self._train()
+                validation_loss = self.final_loss()
             except StopRequested:
                 pass
         if self.signals.received is not None:
-            print(f"stopped after step {self.step}; saved: {self.last_checkpoint}")
+            say(f"stopped after step {self.step}; saved: {self.last_checkpoint}")
             self.signals.leave()
-        assert training_loss is not None
-        self._say_results()
+        self.say_results()
         return TrainingResult(
             self.step,
             self.windows.epoch,
-            training_loss,
+            self.last_loss,
             validation_loss,
             self.last_checkpoint,
             self.stopped,
@@ -230,70 +232,56 @@ class Trainer(Resumable):
         """End the run after the present step, as if it were the last; for callbacks."""
         self.stopped = self.stopped or reason
 
-    def _say_results(self) -> None:
-        if not self.progress:
-            return
-        if self.stopped is not None:
-            print(f"stopped at step {self.step}: {self.stopped}")
-        if (report := self.step_costs.report()) is not None:
-            print(f"\n{report}\n")
-        if self.out is not None:
-            print(f"results are in {self.out}: {self.out / 'log.jsonl'}, {self.last_checkpoint}")
-
-    def _train(self) -> float:
-        """Make the steps that are left; return the loss of the last record."""
-        training_loss = math.nan
-        epoch_of_last_step = self.windows.epoch
-        self.model.train()
+    def _train(self) -> None:
+        """Make the steps that are left."""
+        start_training(self.model)
+        self._fruitful_epoch = self.windows.epoch
         moment = Moment(self.model, self.windows, positions=self.checkpoints is not None)
         if self.step < self.max_steps and self.owes_evaluation():  # a signal broke it off
-            self._evaluate_and_schedule()
+            self.evaluate_and_schedule()
         windows = iter(self.windows)
         while self.step < self.max_steps and self.stopped is None:
             started = time.perf_counter()
             moment.keep()
-            window = next(windows)
-            with self.step_costs.count(), self._taken_back(moment, window):
-                loss_sum, items = self._step(window)
+            with self._taken_back(moment):
+                with self.signals.excusing(Exception):
+                    self._window = next(windows)
+                with self.step_costs.count():
+                    loss_sum, items = self._step(self._window)
             if loss_sum is None:
-                skipped = "a window without supervised items"
-                self.callbacks.on_record(self, {"step": self.step, "skipped": skipped})
-                if self.windows.epoch > epoch_of_last_step + 1:
-                    raise ValueError("a whole epoch had no supervised items")
-                continue
-            epoch_of_last_step = self.windows.epoch
-            self.meter.add(loss_sum, items, time.perf_counter() - started)
-            figures = {"loss_sum": loss_sum, "grad_norm": self._grad_norm}
-            self.callbacks.on_step_end(self, {"step": self.step, "items": items, **figures})
-            if self._is_due(self.log_every):
-                training_loss = self._log()
-            if self.step < self.max_steps and self._is_due(self.eval_every):
-                self._evaluate_and_schedule()
+                self._note_skipped()
+            else:
+                self._note_step(loss_sum, items, time.perf_counter() - started)
             if self.stopped is not None and self.meter.items:
-                training_loss = self._log()
-            if self.checkpoints is not None and self._is_due(self.save_every or self.max_steps):
+                self.log()
+            changed = loss_sum is not None or self.stopped is not None
+            saves = self.checkpoints is not None and self.is_due(self.save_every or self.max_steps)
+            if changed and saves:
                 self.save()
-        return training_loss
 
-    def _is_due(self, every: int | None, step: int | None = None) -> bool:
-        """Whether something done every so many steps, and at the last, is due now or at a step."""
-        if every is None:
-            return False
-        last = self.max_steps if self.stopped is None else self.step
-        step = self.step if step is None else step
-        return step % every == 0 or step == last
+    def _note_step(self, loss_sum: Tensor, items: int, seconds: float) -> None:
+        """Do what follows a step: records and evaluations."""
+        self._fruitful_epoch = self.windows.epoch
+        self.meter.add(loss_sum, items, seconds)
+        figures = {"loss_sum": loss_sum, "grad_norm": self._grad_norm}
+        self.callbacks.on_step_end(self, {"step": self.step, "items": items, **figures})
+        if self.is_due(self.log_every):
+            self.log()
+        if self.step < self.max_steps and self.is_due(self.eval_every):
+            self.evaluate_and_schedule()
 
-    def _is_read_after(self, step: int) -> bool:
-        """Whether a log record, an evaluation or a checkpoint follows a step."""
-        saves = self.save_every if self.out is not None else None
-        return any(self._is_due(every, step) for every in (self.log_every, self.eval_every, saves))
+    def _note_skipped(self) -> None:
+        self.record({"step": self.step, "skipped": "a window without supervised items"})
+        if self.windows.epoch > self._fruitful_epoch + 1:
+            raise ValueError("a whole epoch had no supervised items")
 
     # ---------------------------------------------------------------- a step
 
     def _step(self, window: list[Any]) -> tuple[Tensor | None, int]:
         """Make one optimizer step; without supervised items, none."""
         with pooled_statistics(self.model):  # a step that is refused leaves them alone as well
-            loss_sum, items = self._window_gradients(window)
+            with self.signals.excusing(BrokenPipeError):
+                loss_sum, items = self._window_gradients(window)
             if loss_sum is None:
                 return None, 0
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -302,7 +290,7 @@ class Trainer(Resumable):
                 self._grad_norm = gradient_norm(parameters)
             else:
                 self._grad_norm = clip_grad_norm_(parameters, self.clip_grad_norm)
-            may_wait = self._is_read_after(self.step + 1)
+            may_wait = self.is_read_after(self.step + 1)
             self.finite.look(self._grad_norm, loss_sum, self.step + 1, may_wait)
         self.optimizer.step()
         self._learning_rate = self.optimizer.param_groups[0]["lr"]
@@ -319,16 +307,12 @@ class Trainer(Resumable):
 
         def sum_up(pieces: list[Any]) -> tuple[Tensor | None, int]:
             self.callbacks.on_window_start(self)
-            return self._sum_gradients(self.model, self._stoppable_loss, pieces, after)
+            return self._sum_gradients(self.model, self.stoppable_loss, pieces, after)
 
         return self.micro_batches.run(sum_up, window)
 
-    def _stoppable_loss(self, model: Any, batch: Any) -> tuple[Tensor, int]:
-        self.signals.check()  # between micro-batches all can be taken back
-        return self.loss_function(model, batch)
-
     @contextmanager
-    def _taken_back(self, moment: Moment, window: list[Any]) -> Iterator[None]:
+    def _taken_back(self, moment: Moment) -> Iterator[None]:
         """Go back to the moment before a step that cannot be finished, and save that."""
         try:
             yield
@@ -340,71 +324,9 @@ class Trainer(Resumable):
             if not error.unchanged:
                 raise
             sum_up = partial(self._sum_gradients, self.model, self.loss_function)
-            repeat = partial(self.micro_batches.run, sum_up, window)
-            report = report_failed_step(self, moment, window, repeat)
+            repeat = partial(self.micro_batches.run, sum_up, self._window)
+            report = report_failed_step(self, moment, self._window, repeat)
             raise NotFiniteError(f"{error}\n{report}", unchanged=True) from error
-
-    # ---------------------------------------------------------------- records
-
-    def _log(self) -> float:
-        """Write a record of training, and return its loss."""
-        self.finite.look_back(self.step + 1)
-        loss, per_second = self.meter.read()
-        record: dict[str, Any] = {
-            "step": self.step,
-            "epoch": self.windows.epoch,
-            "loss": loss,
-            "lr": self._learning_rate,
-            "grad_norm": self._grad_norm.cpu().item(),
-            f"{self.item_name}_per_second": round(per_second),
-        }
-        self.callbacks.on_log(self, record)
-        self.callbacks.on_record(self, record)
-        return loss
-
-    # ---------------------------------------------------------------- evaluation
-
-    def evaluate(self, loader: Iterable[Any]) -> float:
-        """Return the item mean of the loss over a loader; see `evaluation.evaluate`."""
-        return evaluate(self.model, self.loss_function, loader)
-
-    def owes_evaluation(self) -> bool:
-        """Whether an evaluation is due at the present step that was not made yet."""
-        due = self.step > 0 and (self.step == self.max_steps or self._is_due(self.eval_every))
-        made = self.last_evaluation is not None and self.last_evaluation[0] == self.step
-        return self.validation_loader is not None and due and not made
-
-    def _evaluate_and_schedule(self) -> None:
-        """Evaluate, and move a schedule that goes by the loss; at a signal save and break off."""
-        try:
-            loss = self._validation_loss()
-        except StopRequested:
-            self.save()
-            raise
-        if isinstance(self.schedule, ReduceLROnPlateau):
-            self.schedule.step(loss)
-        self.callbacks.on_evaluation(self, loss)
-
-    def _final_loss(self) -> float | None:
-        """Return the loss over the validation data, if there are any, after the last step."""
-        if self.validation_loader is None:
-            return None
-        if self.last_evaluation is None or self.last_evaluation[0] != self.step:
-            self.callbacks.on_evaluation(self, self._validation_loss())
-        assert self.last_evaluation is not None
-        return self.last_evaluation[1]
-
-    def _validation_loss(self) -> float:
-        """Evaluate on the validation data and log it."""
-        assert self.validation_loader is not None
-        started = time.perf_counter()
-        with self.callbacks.during_evaluation(self):
-            loss = evaluate(self.model, self._stoppable_loss, self.validation_loader)
-        seconds = round(time.perf_counter() - started, 3)
-        self.last_evaluation = (self.step, loss)
-        record = {"step": self.step, "validation_loss": loss, "evaluation_seconds": seconds}
-        self.callbacks.on_record(self, record)
-        return loss
 
     def verify_accumulation(
         self, batch: Any, micro_batches: Sequence[int] = (2, 4)

@@ -1,12 +1,18 @@
 """What a trainer refuses before the first step: settings that cannot be meant so."""
 
-from collections.abc import Iterable, Iterator
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tinytrain.checks import whole_number
 from tinytrain.nn.module import Module
 from tinytrain.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tinytrain.optim.optimizer import Optimizer
-from tinytrain.train.batch_plan import check_positive
+from tinytrain.train.callback import Callback
 from tinytrain.train.windows import WindowStream, length_of
 
 
@@ -19,11 +25,10 @@ def total_steps(windows: WindowStream, max_steps: int | None, epochs: int | None
         Both are given, or none; or the run would have no step.
     """
     if max_steps is not None and epochs is None:
-        check_positive("max_steps", max_steps)
-        return max_steps
+        return whole_number("max_steps", max_steps)
     if epochs is None or max_steps is not None:
         raise ValueError("give either max_steps or epochs")
-    check_positive("epochs", epochs)
+    epochs = whole_number("epochs", epochs)
     total = windows.windows_in(epochs)
     if total < 1:
         raise ValueError(
@@ -33,13 +38,92 @@ def total_steps(windows: WindowStream, max_steps: int | None, epochs: int | None
     return total
 
 
-def check_numbers(clip_grad_norm: float | None, **counts: int | None) -> None:
-    """Raise where a number makes no sense; counts are at least 1, where they are given."""
-    for name, count in counts.items():
-        if count is not None:
-            check_positive(name, count)
-    if clip_grad_norm is not None and not clip_grad_norm > 0:
-        raise ValueError(f"clip_grad_norm must be above 0, got {clip_grad_norm}")
+def number_or_none(name: str, value: Any) -> int | None:
+    """Return a whole number of at least 1, or None, which a setting may be that is left out."""
+    return None if value is None else whole_number(name, value)
+
+
+def checked_norm(limit: Any) -> float | None:
+    """Return the largest norm of a gradient, a number above 0; or None."""
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, int | float | np.number):
+        raise TypeError(f"clip_grad_norm must be a number above 0 or None, got {limit!r:.40}")
+    if not limit > 0:
+        raise ValueError(f"clip_grad_norm must be above 0, got {limit}")
+    return float(limit)
+
+
+def checked_loss_function(function: Any) -> Any:
+    """Return a loss function; raise where it cannot be called."""
+    if not callable(function):
+        raise TypeError(
+            "the loss function must be callable, (model, batch) -> (sum of losses, number of "
+            f"items), got {function!r:.40}"
+        )
+    return function
+
+
+def checked_name(name: Any) -> str:
+    """Return what an item is called."""
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"item_name must be text, such as 'tokens', got {name!r:.40}")
+    return name
+
+
+def checked_folder(out: Any, save_every: int | None) -> Path | None:
+    """Return the folder of a run, or None."""
+    if out is None:
+        if save_every is not None:
+            raise ValueError("save_every needs a folder: give out=...")
+        return None
+    if not isinstance(out, str | os.PathLike):
+        raise TypeError(f"out must be the path of a folder, got {out!r:.40}")
+    if not os.fspath(out):
+        raise ValueError("out is empty: give the path of a folder, '.' for the present one")
+    return Path(out)
+
+
+def checked_config(config: Any) -> dict[str, Any]:
+    """Return a configuration as a checkpoint gives it back, in which tuples are lists.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no mapping of text to what JSON can hold; the message names the key. What cannot be
+        saved is better refused now than then.
+    """
+    if config is None:
+        return {}
+    if not isinstance(config, Mapping):
+        raise TypeError(f"config must be a mapping, such as vars(arguments), got {config!r:.40}")
+    checked = {}
+    for key, value in config.items():
+        if not isinstance(key, str):
+            raise TypeError(f"the key {key!r:.40} of config is no text")
+        try:
+            checked[key] = json.loads(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError, RecursionError) as error:
+            kind = ValueError if isinstance(error, ValueError) else TypeError
+            raise kind(f"config[{key!r}] cannot be saved as JSON: {error}") from error
+    return checked
+
+
+def checked_callbacks(callbacks: Any) -> list[Callback]:
+    """Return the callbacks; raise where they are no sequence of such objects."""
+    if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
+        raise TypeError(
+            f"callbacks must be a list, such as [EarlyStopping()], got {callbacks!r:.60}"
+        )
+    for one in callbacks:
+        if isinstance(one, type):
+            raise TypeError(f"callbacks are objects: {one.__name__}(...), not the class itself")
+        if not isinstance(one, Callback):
+            raise TypeError(
+                f"a callback is an object of a class made from tinytrain.train.Callback, got "
+                f"{one!r:.60}"
+            )
+    return list(callbacks)
 
 
 def check_schedule(

@@ -14,8 +14,9 @@ class TrainingResult:
         Optimizer steps made, earlier parts of a resumed run included.
     epoch : int
         Epochs finished.
-    training_loss : float
-        The loss per item over the steps that the last log record covers; NaN if there were none.
+    training_loss : float or None
+        The loss per item over the steps that the last log record covers, which an earlier part of
+        the run may have written; None if there is no record yet.
     validation_loss : float or None
         The loss per item over the validation data, at the end.
     checkpoint : Path or None
@@ -31,7 +32,7 @@ class TrainingResult:
 
     step: int
     epoch: int
-    training_loss: float
+    training_loss: float | None
     validation_loss: float | None
     checkpoint: Path | None
     stopped: str | None = None

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 from tinytrain.nn.module import Module
 from tinytrain.tensor import Tensor
-from tinytrain.train.random_state import generators_of
+from tinytrain.train.modes import modes_kept
+from tinytrain.train.random_state import random_kept
 
 
 @contextmanager
@@ -26,16 +27,11 @@ def untouched(model: Module) -> Iterator[None]:
     parameters = list(model.parameters())
     gradients = [None if p.grad is None else p.grad.data.copy() for p in parameters]
     buffers = [(buffer, buffer.data.copy()) for buffer in model.buffers()]
-    modes = [(layer, layer.training) for layer in model.modules()]
-    generators = [(generator, generator.get_state()) for generator in generators_of(model)]
     try:
-        yield
+        with modes_kept(model), random_kept(model):
+            yield
     finally:
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = None if gradient is None else Tensor(gradient)
         for buffer, values in buffers:
             buffer.data[...] = values
-        for layer, training in modes:
-            layer.training = training
-        for generator, state in generators:
-            generator.set_state(state)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tinytrain import backend
 from tinytrain.autograd import no_grad
 from tinytrain.creation import to_device
 from tinytrain.nn.batch_norm import BatchNormBase
@@ -20,6 +19,7 @@ from tinytrain.train.accumulation import (
     sum_gradients,
 )
 from tinytrain.train.exact_batch_norm import Summing
+from tinytrain.train.host import on_host
 from tinytrain.train.random_state import generators_of
 from tinytrain.train.split_batch import count_rows, split_batch
 from tinytrain.train.untouched import untouched
@@ -254,7 +254,7 @@ class _Check:
             raise ValueError("the batch has no supervised items: there is nothing to verify")
         divide_gradients(self.model.parameters(), items)
         pieces = [
-            np.zeros(p.numel()) if p.grad is None else _on_host(p.grad).ravel()
+            np.zeros(p.numel()) if p.grad is None else on_host(p.grad).ravel()
             for p in self.model.parameters()
         ]
         if not pieces:
@@ -356,14 +356,10 @@ def _recording(
 def _rows_of(values: Any) -> list[Any]:
     """List the tensors with rows among some nested values, as arrays in host memory."""
     if isinstance(values, Tensor):
-        return [_on_host(values)] if values.ndim else []
+        return [on_host(values)] if values.ndim else []
     if isinstance(values, list | tuple):
         return [array for value in values for array in _rows_of(value)]
     return []
-
-
-def _on_host(tensor: Tensor) -> Any:
-    return backend.to_host(tensor.data)
 
 
 def _difference(arrays: Sequence[Any], others: Sequence[Any]) -> float:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tinytrain.train.batch_plan import check_positive
 from tinytrain.train.batch_schedule import AccumulationSchedule
 
 LAST_WINDOW_POLICIES = ("step", "carry", "drop")
@@ -52,7 +51,9 @@ class WindowStream:
         self, loader: Any, size: int | AccumulationSchedule, last_window: str = "step"
     ) -> None:
         self.schedule = size if isinstance(size, AccumulationSchedule) else None
-        self.sizes = self.schedule or AccumulationSchedule({0: _checked_size(size)})
+        if not isinstance(size, AccumulationSchedule):
+            size = AccumulationSchedule({0: size})
+        self.sizes = size
         if last_window not in LAST_WINDOW_POLICIES:
             raise ValueError(
                 f"last_window must be one of {', '.join(LAST_WINDOW_POLICIES)}, not {last_window!r}"
@@ -184,9 +185,3 @@ def length_of(loader: Any) -> int | None:
         return len(loader)
     except TypeError:
         return None
-
-
-def _checked_size(size: Any) -> int:
-    check_positive("accumulation_steps", size)
-    checked: int = size
-    return checked

@@ -8,7 +8,7 @@ import pytest
 
 from tests.device_helpers import host
 from tests.train.test_resume import everything, make_classifier
-from tinytrain.train import BestCheckpoint, EarlyStopping, load_checkpoint, read_log
+from tinytrain.train import BestCheckpoint, EarlyStopping, load_checkpoint, read_log, read_manifest
 
 LOSSES = [1.0, 0.75, 0.875, 0.625, 0.625, 0.6875, math.nan, 0.5, 0.4375]
 
@@ -128,7 +128,8 @@ def test_a_run_goes_on_from_the_best_one(tmp_path):
     assert again.callbacks.callbacks[0].best == 0.625
     again.fit()
     assert (tmp_path / "best.npz.superseded").exists()  # of step 9, which was taken back
-    assert not (tmp_path / "best.npz").exists()
+    # The best until then is lost, so the best since then is kept.
+    assert read_manifest(tmp_path / "best.npz")["state"]["last_evaluation"] == [8, 9.0]
     from_best = make(tmp_path, [BestCheckpoint()])
     assert from_best.resume(tmp_path / "best.npz.superseded").name == "best.npz.superseded"
     assert from_best.step == 9

@@ -141,8 +141,8 @@ def test_an_average_of_another_model_is_refused(tmp_path):
     trainer, _ = averaged(tmp_path, max_steps=2)
     trainer.fit()
     again, mine = averaged(tmp_path)
-    mine.model.layers[0].weight.requires_grad = False
-    with pytest.raises(CheckpointError, match=r"of other parameters: layers\.0\.weight"):
+    mine.model = MLP([3, 6, 4, 2], batch_norm=True, dropout=0.2)
+    with pytest.raises(CheckpointError, match=r"of other parameters: layers\.4\."):
         again.resume("auto")
     assert mine.updates == 0
 
@@ -176,3 +176,25 @@ def test_a_step_with_it_waits_for_no_gpu(device):
     with mock.forbid_sync():
         trainer.fit()
     assert average.updates == 4
+
+
+def test_parameters_that_are_frozen_later_keep_their_average(tmp_path):
+    trainer, average = averaged(tmp_path, max_steps=2)
+    trainer.fit()
+    again, average = averaged(tmp_path, max_steps=4)
+    weight = average.model.layers[0].weight
+    weight.requires_grad = False
+    again.resume("auto")
+    frozen = host(weight).copy()
+    average.update()
+    with average.applied():
+        applied = host(weight).copy()
+    assert np.array_equal(host(weight), frozen)
+    assert not np.array_equal(applied, frozen)
+
+
+def test_an_average_of_a_model_that_is_not_trained_is_refused():
+    trainer, average = averaged(None, max_steps=2)
+    average.model = MLP([3, 6, 5, 2], batch_norm=True, dropout=0.2)
+    with pytest.raises(ValueError, match=r"another model \(MLP\) than the one that is trained"):
+        trainer.fit()

@@ -51,6 +51,8 @@ class WorkerIterator:
     number
         The number of the batch that was handed out last: as in `tasks`, or how many an iterable
         data set has given before it, those skipped included.
+    indices
+        The indices of that batch, as in `tasks`; None for an iterable data set.
 
     Raises
     ------
@@ -83,6 +85,7 @@ class WorkerIterator:
                 "begin a new epoch"
             )
         self.number = -1
+        self.indices: Any = None
         self._pool = pool
         self._keep_pool = keep_pool
         self._tasks = None if tasks is None else iter(tasks)
@@ -91,7 +94,8 @@ class WorkerIterator:
         self._sent = 0  # the number of the next task to be sent
         self._next = 0  # and of the next one to be handed out, if they keep their order
         self._error: Exception | None = None
-        self._batch_of: dict[int, int] = {}  # the batches of the tasks under way
+        # The batches of the tasks under way: their numbers and indices.
+        self._batch_of: dict[int, tuple[int, Any]] = {}
         self._parked: dict[int, tuple[int, Answer]] = {}
         self._turn = 0
         self._underway = [0] * settings.num_workers
@@ -188,7 +192,9 @@ class WorkerIterator:
                 self._error = error
                 return
             self._pool.send(worker, task, pieces)
-            self._batch_of[task.number] = task.batch
+            # A copy: a batch sampler may fill the same list again.
+            index = list(task.index) if isinstance(task.index, list) else task.index
+            self._batch_of[task.number] = task.batch, index
             self._underway[worker] += 1
             self._sent += 1
             self._turn = (worker + 1) % settings.num_workers
@@ -224,7 +230,7 @@ class WorkerIterator:
         self._send_tasks()
         while sum(self._underway):
             worker, answer = self._next_answer()
-            batch = self._batch_of.pop(answer.number)
+            batch, self.indices = self._batch_of.pop(answer.number)
             self._underway[worker] -= 1
             self._next += 1
             if answer.kind == "ended":

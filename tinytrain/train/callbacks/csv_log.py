@@ -8,10 +8,12 @@ from typing import Any
 
 from tinytrain.train.callback import Callback
 from tinytrain.train.log import is_final
+from tinytrain.train.plain_record import plain_record
+from tinytrain.train.set_aside import is_fresh, set_aside
 
 
 class CsvLog(Callback):
-    """Writes each record as a row of a CSV file.
+    """Writes each record as a row of a CSV file; that of another run is set aside.
 
     The columns are the figures in the order in which they come up; the first record with a new one
     has the file written anew with one column more. What a record has not is left empty.
@@ -19,6 +21,7 @@ class CsvLog(Callback):
     Parameters
     ----------
     path : path
+        Its folder is made if it is not there.
 
     Examples
     --------
@@ -35,9 +38,14 @@ class CsvLog(Callback):
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._columns: list[str] = []
+        self._begun = False
 
     def on_run_start(self, trainer: Any) -> None:
         """Take out the rows that a resumed run will write again."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists() and is_fresh(trainer) and not self._begun:
+            set_aside(self.path)
+        self._begun = True
         if not self.path.exists():
             self._columns = []
             return
@@ -47,6 +55,7 @@ class CsvLog(Callback):
 
     def on_record(self, trainer: Any, record: Mapping[str, Any]) -> None:
         """Write one row."""
+        record = plain_record(record)
         if new := [name for name in record if name not in self._columns]:
             rows = read_csv(self.path) if self._columns else []
             self._columns += new

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from tinytrain.checks import whole_number
 from tinytrain.train.callback import Callback
 
 
@@ -40,8 +41,7 @@ class EarlyStopping(Callback):
     """
 
     def __init__(self, patience: int = 3, min_delta: float = 0.0) -> None:
-        if not isinstance(patience, int) or patience < 1:
-            raise ValueError(f"patience must be a whole number of at least 1, got {patience}")
+        patience = whole_number("patience", patience)
         if not (min_delta >= 0 and math.isfinite(min_delta)):
             raise ValueError(f"min_delta must be at least 0 and finite, got {min_delta}")
         self.patience, self.min_delta = patience, min_delta
@@ -63,11 +63,19 @@ class EarlyStopping(Callback):
         self._stop_if_due(trainer)
 
     def _stop_if_due(self, trainer: Any) -> None:
-        if self.waited >= self.patience:
+        if self.waited < self.patience:
+            return
+        if self.best_step is None:
+            trainer.stop(f"the validation loss was NaN or infinite in {self.waited} evaluations")
+        else:
             trainer.stop(
                 f"the validation loss was not below {self.best - self.min_delta:.6g} (of step "
                 f"{self.best_step}) for {self.waited} evaluations"
             )
+
+    def settings(self) -> dict[str, Any]:
+        """Return patience and smallest difference."""
+        return {"patience": self.patience, "min_delta": self.min_delta}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best loss, its step, and how many evaluations have passed since."""
@@ -75,5 +83,14 @@ class EarlyStopping(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with a saved state; the settings stay those given."""
-        self.best, self.waited = float(state["best"]), int(state["waited"])
-        self.best_step = None if state["best_step"] is None else int(state["best_step"])
+        step = state["best_step"]
+        waited = whole_number("waited", state["waited"], least=0)
+        step = None if step is None else whole_number("best_step", step, least=0)
+        self.best, self.best_step, self.waited = checked_loss(state["best"]), step, waited
+
+
+def checked_loss(value: Any) -> float:
+    """Return a saved loss; raise a ValueError where it is no number, or NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise ValueError(f"a saved loss is {value!r:.40}")
+    return float(value)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tinytrain import backend
 from tinytrain.backend import Array
+from tinytrain.checks import whole_number
 from tinytrain.nn.module import Module
 from tinytrain.optim.flat import FlatBuffer
 from tinytrain.tensor import Tensor
@@ -75,6 +76,11 @@ class ExponentialMovingAverage(Callback):
 
     def on_run_start(self, trainer: Any) -> None:
         """Lay the average out as the optimizer has laid out the parameters."""
+        if all(layer is not self.model for layer in trainer.model.modules()):
+            raise ValueError(
+                f"ExponentialMovingAverage was given another model ({type(self.model).__name__}) "
+                "than the one that is trained, or a part of it: its average would never move"
+            )
         self._lay_out()
 
     def on_step_end(self, trainer: Any, record: Mapping[str, Any]) -> None:
@@ -96,7 +102,12 @@ class ExponentialMovingAverage(Callback):
         self.updates += 1
 
     def _trained(self) -> dict[str, Tensor]:
-        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        """Return the parameters that are averaged: also those that are frozen by now."""
+        return {
+            name: parameter
+            for name, parameter in self.model.named_parameters()
+            if parameter.requires_grad or name in self._views
+        }
 
     def _lay_out(self) -> None:
         """Make one flat average for each buffer of parameters, and keep the values."""
@@ -137,6 +148,10 @@ class ExponentialMovingAverage(Callback):
         """Evaluate with the average, if asked to."""
         return self.applied() if self.evaluate else nullcontext()
 
+    def settings(self) -> dict[str, Any]:
+        """Return the decay, and whether it is evaluated."""
+        return {"decay": self.decay, "evaluate": self.evaluate}
+
     def state_dict(self) -> dict[str, Any]:
         """Return the average, by the parameters' names, and the number of steps in it."""
         average = {name: view.copy() for name, view in self._views.items()}
@@ -145,16 +160,31 @@ class ExponentialMovingAverage(Callback):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with a saved average; the decay stays the one given."""
         average = dict(state["average"])
-        if average or state["updates"]:
-            expected = {name: tuple(p.shape) for name, p in self._trained().items()}
-            found = {name: tuple(value.shape) for name, value in average.items()}
-            if found != expected:
-                differing = sorted(name for name, _ in found.items() ^ expected.items())
-                raise ValueError(
-                    f"the saved average is of other parameters: {', '.join(differing[:5])}"
-                )
-        self.updates = int(state["updates"])
+        updates = whole_number("updates", state["updates"], least=0)
+        if bool(average) != bool(updates):
+            raise ValueError(f"it has {updates} updates and averages of {len(average)} parameters")
+        if average:
+            self._check(average)
+        self.updates = updates
         self._owners, self._averages, self._views = [], [], average
+
+    def _check(self, average: Mapping[str, Any]) -> None:
+        """Raise where a saved average is not of this model's parameters; some may be frozen now."""
+        present = dict(self.model.named_parameters())
+        expected = {name: tuple(p.shape) for name, p in present.items()}
+        found = {
+            name: tuple(value.shape) if _is_real(value) else None for name, value in average.items()
+        }
+        differing = [name for name in found if found[name] != expected.get(name)]
+        differing += [name for name, p in present.items() if p.requires_grad and name not in found]
+        if differing:
+            raise ValueError(
+                f"the saved average is of other parameters: {', '.join(sorted(differing)[:5])}"
+            )
+
+
+def _is_real(value: Any) -> bool:
+    return hasattr(value, "shape") and backend.is_array(value) and value.dtype.kind == "f"
 
 
 def _owners_of(parameters: Mapping[str, Tensor]) -> list[FlatBuffer | Tensor]:

@@ -7,6 +7,7 @@ from tinytrain.autograd import no_grad
 from tinytrain.nn.module import Module
 from tinytrain.train.callback import Callback
 from tinytrain.train.evaluation import evaluation_mode
+from tinytrain.train.say import say
 
 
 class PrintSamples(Callback):
@@ -31,9 +32,7 @@ class PrintSamples(Callback):
     step 10: [1.0, 1.0]
     """
 
-    def __init__(
-        self, sample: Callable[[Module], Any], show: Callable[[str], None] = print
-    ) -> None:
+    def __init__(self, sample: Callable[[Module], Any], show: Callable[[str], None] = say) -> None:
         self.sample, self.show = sample, show
 
     def on_evaluation(self, trainer: Any, loss: float) -> None:

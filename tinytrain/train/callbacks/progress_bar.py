@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinytrain.train.callback import Callback
+from tinytrain.train.say import say, unheard
 
 
 class ProgressBar(Callback):
@@ -25,7 +26,7 @@ class ProgressBar(Callback):
 
     def on_run_start(self, trainer: Any) -> None:
         """Show the bar, a resumed run's from its step on."""
-        if not sys.stderr.isatty():
+        if sys.stderr is None or not sys.stderr.isatty():
             return
         from tqdm import tqdm  # here, for importing it costs more than all of tinytrain's files
 
@@ -36,13 +37,14 @@ class ProgressBar(Callback):
     def on_step_end(self, trainer: Any, record: Mapping[str, Any]) -> None:
         """Count one optimizer step."""
         if self._bar is not None:
-            self._bar.update(1)
+            with unheard(sys.stderr):
+                self._bar.update(1)
 
     def on_record(self, trainer: Any, record: Mapping[str, Any]) -> None:
         """Show the record."""
         shown = {name: _short(value) for name, value in record.items()}
         if self._bar is None:
-            print("  ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
+            say("  ".join(f"{name} {value}" for name, value in shown.items()))
             return
         # A terminal has room for little; an evaluation joins the training figures.
         wanted = ("loss", "lr", "validation_loss")
@@ -51,12 +53,14 @@ class ProgressBar(Callback):
             for name, value in shown.items()
             if name in wanted or name.endswith("_per_second")
         }
-        self._bar.set_postfix(self._shown)
+        with unheard(sys.stderr):
+            self._bar.set_postfix(self._shown)
 
     def on_run_end(self, trainer: Any) -> None:
         """Finish the bar."""
         if self._bar is not None:
-            self._bar.close()
+            with unheard(sys.stderr):
+                self._bar.close()
             self._bar = None
 
 

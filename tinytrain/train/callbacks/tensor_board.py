@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from tinytrain.train.callback import Callback
+from tinytrain.train.plain_record import plain_record
+from tinytrain.train.say import say
+from tinytrain.train.set_aside import free_name, is_fresh
 
 _POLYNOMIAL = 0x82F63B78  # of CRC-32C, the bits in reverse
 _SESSION_START = 1
@@ -30,6 +33,9 @@ class TensorBoardLog(Callback):
     Look at them with ``tensorboard --logdir FOLDER`` (``pip install tensorboard``). Each call of
     `fit` writes a file of its own; that of a resumed run makes TensorBoard drop what older files
     have of later steps.
+
+    A fresh run moves the files of an earlier one to a folder ``superseded`` inside, which
+    TensorBoard shows as a run of its own.
 
     Parameters
     ----------
@@ -53,10 +59,14 @@ class TensorBoardLog(Callback):
         self.folder = Path(folder)
         self.path: Path | None = None
         self._file: Any = None
+        self._begun = False
 
     def on_run_start(self, trainer: Any) -> None:
         """Begin a file."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if is_fresh(trainer) and not self._begun:
+            self._set_aside()
+        self._begun = True
         now = time.time()
         name = f"events.out.tfevents.{now:.6f}.{socket.gethostname()}.{os.getpid()}"
         self.path = self.folder / name
@@ -65,11 +75,20 @@ class TensorBoardLog(Callback):
         if trainer.step:
             self._write(_event(now, trainer.step + 1, session=_SESSION_START))
 
+    def _set_aside(self) -> None:
+        older = sorted(self.folder.glob("events.out.tfevents.*"))
+        if older:
+            new = free_name(self.folder / "superseded")
+            new.mkdir()
+            for path in older:
+                path.rename(new / path.name)
+            say(f"set aside, for they are of another run: {len(older)} event files, now in {new}")
+
     def on_record(self, trainer: Any, record: Mapping[str, Any]) -> None:
         """Write the numbers of a record."""
         numbers = {
             name: float(value)
-            for name, value in record.items()
+            for name, value in plain_record(record).items()
             if name != "step" and isinstance(value, int | float)
         }
         if numbers:
