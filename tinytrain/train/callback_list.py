@@ -52,7 +52,7 @@ class CallbackList(Callback):
         for callback in self.callbacks:
             callback.on_window_start(trainer)
 
-    def on_micro_batch(self, trainer: Any, items: int) -> None:
+    def on_micro_batch(self, trainer: Any, items: float) -> None:
         """Pass it on."""
         for callback in self.callbacks:
             callback.on_micro_batch(trainer, items)

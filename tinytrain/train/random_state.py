@@ -5,7 +5,7 @@ global ones of Python's `random` and of `numpy.random`, which a user's transform
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,23 @@ from tinytrain.twister import place_of
 
 
 def generators_of(model: Module) -> list[Generator]:
-    """Return the default generator, and those that layers such as dropout have of their own."""
+    """Return the default generator, and those that layers have, in lists and dictionaries too."""
     found = [default_generator()]
     for layer in model.modules():
-        for value in vars(layer).values():
-            if isinstance(value, Generator) and all(value is not known for known in found):
+        for value in _generators_in(list(vars(layer).values())):
+            if all(value is not known for known in found):
                 found.append(value)
     return found
+
+
+def _generators_in(value: Any) -> Iterator[Generator]:
+    if isinstance(value, Generator):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _generators_in(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _generators_in(item)
 
 
 def capture_random(generators: Sequence[Generator]) -> dict[str, Any]:

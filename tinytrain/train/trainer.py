@@ -17,6 +17,7 @@ from tinytrain.optim.optimizer import Optimizer
 from tinytrain.tensor import Tensor
 from tinytrain.train import trainer_checks
 from tinytrain.train.accumulation import LossFunction, divide_gradients, pooled_statistics
+from tinytrain.train.batch_norm_choice import choose_summing, warn_of_batch_norm
 from tinytrain.train.batch_schedule import AccumulationSchedule
 from tinytrain.train.callback import Callback
 from tinytrain.train.callback_list import CallbackList
@@ -24,7 +25,6 @@ from tinytrain.train.callbacks.progress_bar import ProgressBar
 from tinytrain.train.checkpoint_folder import CheckpointFolder
 from tinytrain.train.diagnosis import report_failed_step
 from tinytrain.train.evaluation import evaluate
-from tinytrain.train.exact_batch_norm import choose_summing
 from tinytrain.train.finite import FiniteWatch, NotFiniteError
 from tinytrain.train.log import JsonLinesLog
 from tinytrain.train.meter import Meter
@@ -166,9 +166,14 @@ class Trainer(Resumable):
         self.config = json.loads(json.dumps(dict(config or {}), allow_nan=False))
         if out is not None:
             self.windows.state_dict()
-        self.micro_batches = MicroBatches(model, optimizer, micro_batch_size)
-        splits = self.windows.sizes.largest + (micro_batch_size is not None)
-        self._sum_gradients = choose_summing(model, batch_norm, splits)
+        exact = batch_norm == "exact"
+        self.micro_batches = MicroBatches(
+            model, optimizer, micro_batch_size, exact_batch_norm=exact
+        )
+        self._sum_gradients = choose_summing(batch_norm)
+        may_split = self.windows.sizes.largest + (micro_batch_size is not None)
+        self._warn_of_batch_norm = partial(warn_of_batch_norm, model, batch_norm, may_split)
+        self._warned = self._warn_of_batch_norm()
         self.item_name = item_name
         self.progress = progress
         log = [] if self.out is None else [JsonLinesLog(self.out / "log.jsonl")]
@@ -245,6 +250,7 @@ class Trainer(Resumable):
         training_loss = math.nan
         epoch_of_last_step = self.windows.epoch
         self.model.train()
+        self._warned = self._warned or self._warn_of_batch_norm()
         moment = Moment(self.model, self.windows, positions=self.checkpoints is not None)
         if self.step < self.max_steps and self.owes_evaluation():  # a signal broke it off
             self._evaluate_and_schedule()
@@ -290,7 +296,7 @@ class Trainer(Resumable):
 
     # ---------------------------------------------------------------- a step
 
-    def _step(self, window: list[Any]) -> tuple[Tensor | None, int]:
+    def _step(self, window: list[Any]) -> tuple[Tensor | None, float]:
         """Make one optimizer step; without supervised items, none."""
         with pooled_statistics(self.model):  # a step that is refused leaves them alone as well
             loss_sum, items = self._window_gradients(window)
@@ -312,18 +318,18 @@ class Trainer(Resumable):
         self.windows.made_step(items)
         return loss_sum, items
 
-    def _window_gradients(self, window: list[Any]) -> tuple[Tensor | None, int]:
+    def _window_gradients(self, window: list[Any]) -> tuple[Tensor | None, float]:
         """Sum up the gradients of a window, and tell the callbacks of each micro-batch."""
         self.optimizer.zero_grad()
         after = partial(self.callbacks.on_micro_batch, self)
 
-        def sum_up(pieces: list[Any]) -> tuple[Tensor | None, int]:
+        def sum_up(pieces: list[Any]) -> tuple[Tensor | None, float]:
             self.callbacks.on_window_start(self)
             return self._sum_gradients(self.model, self._stoppable_loss, pieces, after)
 
         return self.micro_batches.run(sum_up, window)
 
-    def _stoppable_loss(self, model: Any, batch: Any) -> tuple[Tensor, int]:
+    def _stoppable_loss(self, model: Any, batch: Any) -> tuple[Tensor, float]:
         self.signals.check()  # between micro-batches all can be taken back
         return self.loss_function(model, batch)
 
@@ -366,7 +372,7 @@ class Trainer(Resumable):
 
     def evaluate(self, loader: Iterable[Any]) -> float:
         """Return the item mean of the loss over a loader; see `evaluation.evaluate`."""
-        return evaluate(self.model, self.loss_function, loader)
+        return evaluate(self.model, self.micro_batches.in_pieces(self.loss_function), loader)
 
     def owes_evaluation(self) -> bool:
         """Whether an evaluation is due at the present step that was not made yet."""
@@ -399,7 +405,8 @@ class Trainer(Resumable):
         assert self.validation_loader is not None
         started = time.perf_counter()
         with self.callbacks.during_evaluation(self):
-            loss = evaluate(self.model, self._stoppable_loss, self.validation_loader)
+            loss_function = self.micro_batches.in_pieces(self._stoppable_loss)
+            loss = evaluate(self.model, loss_function, self.validation_loader)
         seconds = round(time.perf_counter() - started, 3)
         self.last_evaluation = (self.step, loss)
         record = {"step": self.step, "validation_loss": loss, "evaluation_seconds": seconds}
@@ -407,7 +414,7 @@ class Trainer(Resumable):
         return loss
 
     def verify_accumulation(
-        self, batch: Any, micro_batches: Sequence[int] = (2, 4)
+        self, batch: Any, micro_batches: Sequence[int] | int = (2, 4)
     ) -> AccumulationReport:
         """Prove that a batch gives the same gradient when split; see `verify.verify_accumulation`.
 
