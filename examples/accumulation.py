@@ -22,6 +22,9 @@ from tinytrain.models import GPT, MLP, GPTConfig, classification_loss, language_
 from tinytrain.train.exact_batch_norm import sum_gradients_exactly
 from tinytrain.train.split_batch import split_batch
 
+SMALLEST = 1e-9
+"""The smallest error that is drawn: a logarithm of 0 there is not."""
+
 
 def gradient_of(model: tt.nn.Module) -> np.ndarray:
     """Return all gradients as one vector in host memory."""
@@ -91,7 +94,10 @@ def plot(found: list[dict], picture: Path) -> Path | None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     counts = [line["micro_batches"] for line in found]
     for key, label in (("usual_error", "mean of means"), ("exact_error", "sums, one division")):
-        left.plot(counts, [max(line[key], 1e-9) for line in found], "o-", label=label)
+        errors = [line[key] if line[key] >= SMALLEST else SMALLEST for line in found]
+        left.plot(counts, errors, "o-", label=label)
+    if any(line[key] < SMALLEST for line in found for key in ("usual_error", "exact_error")):
+        left.text(counts[0], 2 * SMALLEST, f"drawn at {SMALLEST:g}: that, or less, or none")
     left.set(
         xlabel="micro-batches", ylabel="relative error of the gradient", xscale="log", yscale="log"
     )

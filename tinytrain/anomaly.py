@@ -25,6 +25,7 @@ from tinytrain.autograd import (
     Watcher,
     add_watcher,
     describe,
+    kept_by,
     remove_watcher,
 )
 from tinytrain.backend import Array, is_array, to_host
@@ -132,7 +133,7 @@ class AnomalyWatcher(Watcher):
             )
         if True in node.needs:
             self.origins[node] = origin
-            self.sums[node] = [checksum(array) for array in arrays_in(_kept(node))]
+            self.sums[node] = [checksum(array) for array in arrays_in(kept_by(node))]
 
     def before_backward(self, node: Function, gradient: Array) -> None:
         """Look at the gradient that reached a node, and at what the node saved."""
@@ -142,7 +143,7 @@ class AnomalyWatcher(Watcher):
                 f"the gradient that reached the backward of {node.name} is {found}: it was given "
                 f"to backward so, or summing overflowed{self._at(node)}"
             )
-        kept = list(arrays_in(_kept(node)))
+        kept = list(arrays_in(kept_by(node)))
         for before, array in zip(self.sums.get(node, []), kept, strict=False):
             if checksum(array) != before:
                 raise AnomalyError(
@@ -299,11 +300,6 @@ def checksum(array: Array) -> int:
     True
     """
     return zlib.crc32(np.ascontiguousarray(to_host(array)).view(np.uint8).data)
-
-
-def _kept(node: Function) -> list[Any]:
-    """List what a node keeps for backward: `saved`, and whatever it set as attributes."""
-    return [value for name, value in vars(node).items() if name not in ("edges", "inputs")]
 
 
 def _numbers(node: Function) -> list[float]:

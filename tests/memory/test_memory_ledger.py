@@ -186,10 +186,9 @@ def test_called_it_stays_and_none_lifts_it():
     tt.memory_limit("1KB")
     with pytest.raises(tt.OutOfMemoryError):
         tt.ones(K) + 1.0
-    with tt.memory_limit(None):
-        tt.ones(K) + 1.0
-    with tt.memory_limit("1MB"):
-        tt.ones(K) + 1.0
+    tt.memory_limit("1MB")
+    tt.ones(K) + 1.0
+    tt.memory_limit("1KB")
     with pytest.raises(tt.OutOfMemoryError):
         tt.ones(K) + 1.0
     tt.memory_limit(None)
@@ -236,3 +235,92 @@ def test_a_limit_asks_nothing_of_the_gpu(device):
 def test_what_is_no_limit(value):
     with pytest.raises(ValueError, match="amount of memory"):
         tt.memory_limit(value)
+
+
+# ---------------------------------------------------------------- limits within limits
+
+
+def operate(elements):
+    """Use about 8 bytes per element."""
+    return tt.from_numpy(np.zeros(elements, np.float32)) + 1
+
+
+def test_a_larger_limit_within_does_not_lift_the_one_around():
+    with tt.memory_limit(1000):
+        for inner in (100_000, None):
+            with tt.memory_limit(inner), pytest.raises(tt.OutOfMemoryError):
+                operate(1000)
+            tt.memory_limit(inner)  # called in the block
+            with pytest.raises(tt.OutOfMemoryError):
+                operate(1000)
+    operate(1000)
+
+
+def test_a_smaller_limit_within_holds_until_its_end():
+    with tt.memory_limit(100_000):
+        with tt.memory_limit(1000), pytest.raises(tt.OutOfMemoryError):
+            operate(1000)
+        operate(1000)
+        tt.memory_limit(1000)
+        with pytest.raises(tt.OutOfMemoryError):
+            operate(1000)
+        tt.memory_limit(None)
+        operate(1000)
+        tt.memory_limit(1000)
+    operate(1000)
+
+
+def test_one_object_limits_every_block_that_it_is_used_for():
+    limit = tt.memory_limit(1000)
+    for _ in range(3):
+        with limit, pytest.raises(tt.OutOfMemoryError):
+            operate(1000)
+        operate(1000)
+    with limit, pytest.raises(RuntimeError, match=r"memory_limit\(1000\) is in force already"):
+        limit.__enter__()
+    operate(1000)
+
+
+def test_a_limit_that_was_called_comes_back_after_a_block():
+    tt.memory_limit(1000)
+    with tt.memory_limit(500), pytest.raises(tt.OutOfMemoryError, match="500 B"):
+        operate(100)
+    operate(100)
+    with pytest.raises(tt.OutOfMemoryError, match=r"limit is 1\.00 KB"):
+        operate(1000)
+    tt.memory_limit(None)
+
+
+# ---------------------------------------------------------------- views of what nobody made
+
+
+def test_overlapping_views_of_one_array_count_once(device):
+    if device != "cpu":
+        pytest.skip("elsewhere a batch is a copy")
+    whole = np.zeros((10, 4), np.float32)
+    parts = [tt.from_numpy(whole[:6]), tt.from_numpy(whole[4:]), tt.from_numpy(whole[2:5])]
+    with count_memory() as ledger, tt.no_grad():
+        for part, expected in zip(parts, (96, 160, 160), strict=True):
+            part.sum()
+            assert ledger.used == expected
+        del part
+        parts.pop(0)
+        assert ledger.used == 4 * 4 * 8  # rows 2 to 9
+        columns = [tt.from_numpy(whole[:, :1])]
+        parts.clear()
+        columns[0].sum()
+        assert ledger.used == 40  # not what lies between
+        columns.append(tt.from_numpy(whole[::-1]))
+        columns[1].sum()
+        assert ledger.used == 160
+    columns.clear()
+    assert ledger.used == 0
+
+
+def test_a_batch_in_host_memory_counts_while_its_tensors_live(device):
+    batches = [np.zeros(100, np.float32), tt.zeros(100).cpu()]
+    with count_memory() as ledger, tt.no_grad():
+        for batch in batches:
+            tt.to_device(batch).sum()
+            assert ledger.used == 0, device
+    assert ledger.peak == 404

@@ -50,3 +50,23 @@ def test_writing_is_exact_to_three_digits(amount):
 def test_what_is_written_with_a_unit_is_read(number, unit):
     assert parse_bytes(f"{number}{unit}") == parse_bytes(f"{number} {unit.lower()}")
     assert parse_bytes(f"{number}{unit}") == number * UNITS[unit]
+
+
+@pytest.mark.parametrize(
+    "amount", ["9" * 400 + "MB", "1e9MB", "0." + "0" * 400 + "1GB", "9223372036854775808B", 2**63]
+)
+def test_what_is_more_than_any_memory_or_no_number(amount):
+    with pytest.raises(ValueError, match="memory"):
+        parse_bytes(amount)
+
+
+@pytest.mark.parametrize("amount", ["1.5B", "1.0005KB", "0.1KiB"])
+def test_fractions_of_bytes_are_refused(amount):
+    with pytest.raises(ValueError, match="a whole number of bytes from 1"):
+        parse_bytes(amount)
+
+
+def test_decimal_fractions_are_exact():
+    assert parse_bytes("1.001KB") == 1001
+    assert parse_bytes("0.3TB") == 300_000_000_000
+    assert parse_bytes("9223372036854775807B") == 2**63 - 1

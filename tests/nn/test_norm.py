@@ -10,7 +10,7 @@ import tinytrain as tt
 from tests.device_helpers import host
 from tests.nn.comparison import assert_close, numbers
 from tinytrain import nn
-from tinytrain.nn.batch_norm import PooledMoments
+from tinytrain.nn.pooled_statistics import PooledMoments
 
 pytestmark = pytest.mark.usefixtures("device")
 

@@ -30,7 +30,8 @@ HOST_FILES = {
     "train/checkpoint_manifest.py": "writes and reads files",
     "train/random_state.py": "looks at random generators, which are on the host",
     "train/split_batch.py": "counts the sequences of batches in host memory",
-    "train/verify.py": "compares gradients and outputs on the host",
+    "train/row_comparison.py": "compares inputs and outputs of layers on the host",
+    "train/verify.py": "compares gradients on the host",
 }
 DEVICE_FILES = sorted(
     path.relative_to(PACKAGE).as_posix()

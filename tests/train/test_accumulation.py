@@ -17,9 +17,13 @@ from tests.train.tiny_language import (
     relative_difference,
     split,
 )
+from tinytrain import nn
 from tinytrain.data import collate_packed
 from tinytrain.models import MLP, classification_loss, language_model_loss
+from tinytrain.nn import functional as F
 from tinytrain.train import accumulate_gradients, divide_gradients
+from tinytrain.train.accumulation import checked_loss, pooled_statistics, sum_gradients
+from tinytrain.train.untouched import untouched
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -214,13 +218,16 @@ def test_gradients_are_divided_by_a_positive_number(items):
         (lambda total: (total, 3, 1), TypeError, "got tuple"),
         (lambda total: (1.5, 3), TypeError, "a tensor of one element, got 1.5"),
         (lambda total: (tt.ones(2), 3), TypeError, "a tensor of one element, got tensor"),
-        (lambda total: (total, -1), ValueError, "a whole number from 0, an int, got -1"),
-        (lambda total: (total, 2.5), ValueError, "got 2.5"),
+        (lambda total: (total, -1), ValueError, "a number from 0 .*, finite, got -1"),
+        (lambda total: (total, -0.5), ValueError, "got -0.5"),
+        (lambda total: (total, float("inf")), ValueError, "got inf"),
+        (lambda total: (total, 3j), ValueError, "got 3j"),
         (lambda total: (total, True), ValueError, "got True"),
         (lambda total: (total, None), ValueError, "got None"),
         (lambda total: (total, "3"), ValueError, "got '3'"),
         (lambda total: (total, float("nan")), ValueError, "got nan"),
-        (lambda total: (total, tt.tensor(3)), ValueError, r"got tensor\(3"),
+        (lambda total: (total, tt.tensor([3, 4])), ValueError, r"got tensor\(\[3, 4"),
+        (lambda total: (total, tt.tensor(True)), ValueError, r"got tensor\(True"),
     ],
 )
 def test_the_contract_of_a_loss_function(result, error, message):
@@ -276,3 +283,99 @@ def test_after_each_micro_batch_with_items_its_number_is_told():
     micro_batches = [ROWS[0], unsupervised_row(), ROWS[1]]
     accumulate_gradients(model, language_model_loss, micro_batches, told.append)
     assert told == [ROWS[0].num_supervised, ROWS[1].num_supervised]
+
+
+# ---------------------------------------------------------------- items that have weights
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        (3, 3),
+        (2.5, 2.5),
+        (np.int32(4), 4),
+        (np.float32(0.5), 0.5),
+        (np.array(7), 7),
+        (np.array([1.5]), 1.5),
+        (tt.tensor(3), 3),
+        (tt.tensor(0.25), 0.25),
+    ],
+)
+def test_items_are_numbers_of_any_make(items, expected):
+    _, found = checked_loss((tt.ones(()), items))
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+def weighted_loss(model, batch):
+    """Give the sum of weighted losses and the sum of the weights, as torch's weighted mean does."""
+    x, y = batch
+    weight = tt.tensor([0.2, 1.5, 3.0])
+    loss = F.cross_entropy(model(x), y, weight, reduction="sum")
+    return loss, weight[y].sum()
+
+
+def test_weighted_losses_are_split_exactly_and_trained(tmp_path):
+    source = np.random.default_rng(0)
+    x, y = source.normal(size=(12, 4)).astype(np.float32), source.integers(0, 3, 12)
+    tt.manual_seed(0)
+    model = nn.Linear(4, 3)
+    report = tt.train.verify_accumulation(model, weighted_loss, (x, y), (2, 3, 5))
+    assert report.exact
+    assert report.items == pytest.approx(np.array([0.2, 1.5, 3.0])[y].sum(), rel=1e-6)
+
+    def train(max_steps, accumulation, resume=False, out=None):
+        tt.manual_seed(0)
+        model = nn.Linear(4, 3)
+        trainer = tt.Trainer(
+            model,
+            tt.optim.SGD(model.parameters(), lr=0.1),
+            weighted_loss,
+            tt.data.DataLoader(tt.data.TensorDataset(x, y), 12 // accumulation),
+            max_steps=max_steps,
+            accumulation_steps=accumulation,
+            log_every=2,
+            out=out,
+            save_every=None if out is None else 1,
+            progress=False,
+        )
+        if resume:
+            trainer.resume("auto")
+        return trainer.fit().training_loss, host(model.weight), trainer.windows.items
+
+    loss, weight, items = train(4, 1)
+    again = train(4, 3)
+    assert again[0] == pytest.approx(loss, rel=1e-5)
+    np.testing.assert_allclose(again[1], weight, rtol=1e-4)
+    assert items == pytest.approx(4 * report.items)
+    train(4, 3, out=tmp_path)
+    tmp_path.joinpath("step-00000004.npz").unlink()
+    resumed = train(4, 3, resume=True, out=tmp_path)  # in the midst of a log record
+    assert resumed[0] == again[0]
+    assert resumed[2] == again[2]
+    np.testing.assert_array_equal(resumed[1], again[1])
+
+
+def test_a_loss_without_a_gradient_says_why():
+    model = nn.Linear(2, 1).requires_grad_(False)
+
+    def loss(model, x):
+        return model(x).sum(), len(x)
+
+    with pytest.raises(RuntimeError, match="the loss requires no gradient, so nothing can be"):
+        sum_gradients(model, loss, [np.ones((2, 2), np.float32)])
+
+
+def test_a_block_within_a_block_collects_for_itself():
+    model = nn.Sequential(nn.BatchNorm1d(2))
+    random = np.random.default_rng(0)
+    x = tt.tensor(random.normal(size=(6, 2)).astype(np.float32))
+    alone = nn.Sequential(nn.BatchNorm1d(2))
+    with pooled_statistics(alone):
+        alone(x)
+    with pooled_statistics(model):
+        model(x)
+        with untouched(model), pooled_statistics(model):
+            model(x * 100)
+    assert model[0].running_mean.tolist() == alone[0].running_mean.tolist()
+    assert model[0].num_batches_tracked.item() == 1

@@ -116,6 +116,10 @@ def test_rounding_takes_the_totals_next_to_the_one_asked_for(total, micro, lengt
         "up": min(value for value in reachable if value >= total),
         "nearest": min(reachable, key=lambda value: (abs(value - total), value)),
     }
+    if product > total:
+        expected.pop("down")
+        with pytest.raises(ValueError, match="cannot be rounded down"):
+            BatchPlan.solve(total=total, micro_batch=micro, seq_len=length, rounding="down")
     for rounding, wanted in expected.items():
         plan = BatchPlan.solve(total=total, micro_batch=micro, seq_len=length, rounding=rounding)
         assert plan.total == wanted
@@ -124,3 +128,9 @@ def test_rounding_takes_the_totals_next_to_the_one_asked_for(total, micro, lengt
 def test_an_unknown_rounding():
     with pytest.raises(ValueError, match="one of refuse, down, up, nearest, not 'off'"):
         BatchPlan.solve(total=8, micro_batch=3, rounding="off")
+
+
+def test_one_is_singular():
+    table = str(BatchPlan(micro_batch=1, seq_len=1, accumulation_steps=1))
+    for words in ("1 row\n", "1 item per row\n", "1 micro-batch per step\n", "1 process\n"):
+        assert words in table

@@ -175,3 +175,9 @@ def test_a_run_follows_the_schedule():
     trainer.loss_function = counted
     trainer.fit()
     assert sizes == [0, 1, 2, 2, 2, 3, 3, 3]
+
+
+@pytest.mark.parametrize("milestones", [[0, 10], [30, 20], [20, 20], [-5], [2.5]])
+def test_milestones_rise_from_above_zero(milestones):
+    with pytest.raises(ValueError, match="milestone"):
+        AccumulationSchedule.instead_of_decay(2, milestones, 0.5)

@@ -14,7 +14,8 @@ from tinytrain import nn
 from tinytrain.models import MLP, classification_loss
 from tinytrain.nn import functional as F
 from tinytrain.train.accumulation import pooled_statistics, sum_gradients
-from tinytrain.train.exact_batch_norm import choose_summing, sum_gradients_exactly
+from tinytrain.train.batch_norm_choice import choose_summing, warn_of_batch_norm
+from tinytrain.train.exact_batch_norm import sum_gradients_exactly
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -249,13 +250,107 @@ def test_micro_batches_that_go_other_ways_are_refused():
 def test_the_warning_explains_and_is_asked_away():
     model = MLP([3, 4, 2], batch_norm=True)
     with pytest.warns(UserWarning, match=r"layers.1: batch normalisation takes .*GroupNorm"):
-        assert choose_summing(model, None, 2) is sum_gradients
+        assert warn_of_batch_norm(model, None, 2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert choose_summing(model, "pooled", 2) is sum_gradients
-        assert choose_summing(model, "exact", 2) is sum_gradients_exactly
-        assert choose_summing(model, None, 1) is sum_gradients
-        assert choose_summing(MLP([3, 2]), None, 2) is sum_gradients
-        assert choose_summing(model.eval(), None, 2) is sum_gradients
+        assert not warn_of_batch_norm(model, "pooled", 2)
+        assert not warn_of_batch_norm(model, "exact", 2)
+        assert not warn_of_batch_norm(model, None, 1)
+        assert not warn_of_batch_norm(MLP([3, 2]), None, 2)
+        assert not warn_of_batch_norm(model.eval(), None, 2)
+    assert choose_summing(None) is choose_summing("pooled") is sum_gradients
+    assert choose_summing("exact") is sum_gradients_exactly
     with pytest.raises(ValueError, match="'pooled' or 'exact', not 'whole'"):
-        choose_summing(model, "whole", 1)
+        choose_summing("whole")
+
+
+def make_trainer(model, **settings):
+    x = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
+    data = tt.data.TensorDataset(x, np.zeros(16, dtype=np.int64))
+    return tt.Trainer(
+        model,
+        tt.optim.SGD(model.parameters(), lr=0.1),
+        classification_loss,
+        tt.data.DataLoader(data, batch_size=4),
+        max_steps=1,
+        progress=False,
+        **settings,
+    )
+
+
+@pytest.mark.parametrize("settings", [{"accumulation_steps": 2}, {"micro_batch_size": 2}])
+def test_a_trainer_warns_once_whether_micro_batches_are_made_or_cut(settings):
+    with pytest.warns(UserWarning, match="layers.1"):
+        trainer = make_trainer(MLP([3, 4, 2], batch_norm=True), **settings)
+    trainer.fit()  # warnings are errors here
+    make_trainer(MLP([3, 4, 2], batch_norm=True)).fit()  # one whole micro-batch
+
+
+def test_a_model_that_trains_only_from_fit_on_is_warned_of_then():
+    model = MLP([3, 4, 2], batch_norm=True).eval()
+    trainer = make_trainer(model, accumulation_steps=2)
+    model.train()
+    with pytest.warns(UserWarning, match="layers.1"):
+        trainer.fit()
+
+
+class Twice(nn.Module):
+    """Goes through one batch normalisation twice, and in between through an activation."""
+
+    def __init__(self):
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, x):
+        return self.norm(self.norm(x * 2 + 1).tanh())
+
+
+@pytest.mark.parametrize("summing", [sum_gradients, sum_gradients_exactly])
+def test_a_normalisation_used_twice_moves_twice_as_with_the_whole_batch(summing):
+    """The first uses of all micro-batches are pooled, and the second ones."""
+    x = np.random.default_rng(1).normal(3.0, 2.0, size=(12, 3))
+
+    def loss(model, batch):
+        return model(batch).square().sum(), len(batch)
+
+    whole, split = Twice().to("float64"), Twice().to("float64")
+    loss(whole, tt.tensor(x))
+    pieces = [x[:2], x[2:7], x[7:]]
+    with pooled_statistics(split):
+        summing(split, loss, pieces)
+    assert split.norm.num_batches_tracked.item() == 2
+    if summing is sum_gradients_exactly:
+        expected = host(whole.norm.running_mean), host(whole.norm.running_var)
+    else:  # the second use sees what each micro-batch made of the first
+        second = np.concatenate([host(_normalised(piece)) for piece in pieces])
+        first = x * 2 + 1
+        expected = (
+            0.9 * (0.1 * first.mean(0)) + 0.1 * second.mean(0),
+            0.9 * (0.9 + 0.1 * first.var(0, ddof=1)) + 0.1 * second.var(0, ddof=1),
+        )
+    np.testing.assert_allclose(host(split.norm.running_mean), expected[0], rtol=1e-12)
+    np.testing.assert_allclose(host(split.norm.running_var), expected[1], rtol=1e-12)
+
+
+def _normalised(piece):
+    return Twice().to("float64").norm(tt.tensor(piece * 2 + 1)).tanh().detach()
+
+
+@pytest.mark.parametrize("summing", [sum_gradients, sum_gradients_exactly])
+def test_instance_norm_is_pooled_as_over_the_whole_batch(summing):
+    def make():
+        tt.manual_seed(0)
+        layers = [nn.BatchNorm1d(2)] if summing is sum_gradients_exactly else []
+        instances = nn.InstanceNorm1d(2, affine=True, track_running_stats=True)
+        return nn.Sequential(*layers, instances).to("float64")
+
+    def loss(model, batch):
+        return model(batch).square().sum(), len(batch)
+
+    x = np.random.default_rng(1).normal(3.0, 2.0, size=(7, 2, 5))
+    whole, split = make(), make()
+    loss(whole, tt.tensor(x))
+    with pooled_statistics(split):
+        summing(split, loss, [x[:1], x[1:5], x[5:]])
+    for name, value in whole[-1].state_dict().items():
+        own = host(split[-1].state_dict()[name])
+        np.testing.assert_allclose(own, host(value), rtol=1e-12, atol=1e-15)

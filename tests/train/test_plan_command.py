@@ -42,9 +42,19 @@ def test_whatever_is_not_given_is_found(capsys, words, plan):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--total 250 --micro-batch 32", "error: no whole accumulation_steps gives a total of 250"),
-        ("--total 250", "error: leave exactly one quantity as None"),
-        ("--total 256 --micro-batch 0", "error: micro_batch must be a whole number"),
+        ("--total 250 --micro-batch 32", "error: no whole --grad-accum gives a total of 250"),
+        ("--total 250", "error: of --micro-batch, --grad-accum all but one"),
+        ("--micro-batch 4", "error: of --total-tokens, --grad-accum all but one are needed"),
+        (
+            "--total 8 --micro-batch 2 --seq-len 1 --grad-accum 4 --world-size 1",
+            "error: nothing is left to solve for",
+        ),
+        ("--total 256 --micro-batch 0", "error: --micro-batch must be a whole number"),
+        ("--total 8 --micro-batch 2 --noise-scale inf", "error: --noise-scale must be above 0"),
+        ("--total 8 --micro-batch 2 --lr 1 --lr-total 0", "error: --lr-total must be a whole"),
+        ("--total 8 --micro-batch 2 --fixed-bytes 9", "error: --fixed-bytes says nothing without"),
+        ("--total 8 --micro-batch 9 --rounding down", "error: --grad-accum cannot be rounded down"),
+        (f"--total {10**400} --micro-batch 1 --lr 1 --lr-total 3", "error: these numbers are too"),
         ("--total 256 --micro-batch 4 --lr 0.1", "error: to scale the learning rate give both"),
     ],
 )
@@ -66,3 +76,22 @@ def test_an_amount_that_is_none(capsys):
         run(capsys, "--total 256 --micro-batch 4 --memory much")
     assert ended.value.code == 2
     assert "'much' is no amount of memory" in capsys.readouterr().err
+
+
+def test_nothing_else_in_memory(capsys):
+    words = "--total 256 --micro-batch 4 --memory 8MB --bytes-per-row 2MB --fixed-bytes "
+    assert run(capsys, words + "0")[0] == run(capsys, words + "0GB")[0] == 0
+    assert run(capsys, words + "1")[0] == 1
+
+
+def test_amounts_that_are_none(capsys):
+    for amount in ("9" * 400, "9" * 400 + "GB", "1.5B"):
+        with pytest.raises(SystemExit):
+            command_line.main(["plan", "--total", "8", "--micro-batch", "2", "--memory", amount])
+        assert "memory" in capsys.readouterr().err
+
+
+def test_the_exit_status_is_explained(capsys):
+    with pytest.raises(SystemExit):
+        command_line.main(["plan", "--help"])
+    assert "exit status: 0 if all is fine" in capsys.readouterr().out

@@ -29,7 +29,7 @@ def test_accumulation(steps, fine, words):
     [
         (5 * GB, True, "a micro-batch needs 5.00 GB of 5.00 GB"),
         (5 * GB - 1, False, "at most 3 rows fit, with more accumulation"),
-        (2 * GB, False, "at most 1 rows fit"),
+        (2 * GB, False, "at most 1 row fits"),
         (2 * GB - 1, False, "not even one row fits"),
     ],
 )
@@ -82,3 +82,43 @@ def test_noise(noise_scale, fine, steps, items):
 def test_what_cannot_be_judged(settings, message):
     with pytest.raises(ValueError, match=message):
         judge_plan(BatchPlan(4), **settings)
+
+
+def test_the_remark_on_adam_is_the_rules_own():
+    """The rule scales the betas too, and ends where k (1 - beta) reaches 1."""
+    remark = judge_plan(BatchPlan(256), lr=1e-3, lr_total=64)[-1]
+    settings = square_root_scaling(1e-3, 64, 256)
+    assert f"with betas {settings.betas[0]:.3g} and {settings.betas[1]:.4g}" in remark.text
+    with pytest.raises(ValueError, match="keep this beta by hand"):
+        square_root_scaling(1e-3, 64, 640)
+    remark = judge_plan(BatchPlan(640), lr=1e-3, lr_total=64)[-1]
+    assert "nothing for Adam" in remark.text
+    assert "0.01 for SGD" in remark.text
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
+@pytest.mark.parametrize("name", ["noise_scale", "lr"])
+def test_numbers_that_are_not_finite_or_not_positive(name, value):
+    others = {"lr_total": 8} if name == "lr" else {}
+    with pytest.raises(ValueError, match=f"{name} must be above 0 and finite, got"):
+        judge_plan(BatchPlan(4), **{name: value}, **others)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lr": 0.1, "lr_total": 0}, "lr_total must be a whole number of at least 1, got 0"),
+        ({"fixed_bytes": 10}, "fixed_bytes says nothing without memory and bytes_per_row"),
+    ],
+)
+def test_numbers_that_need_others(settings, message):
+    with pytest.raises(ValueError, match=message):
+        judge_plan(BatchPlan(4), **settings)
+
+
+@pytest.mark.parametrize(
+    ("noise_scale", "words"),
+    [(0.2, "scale of 0.2 items"), (1.0, "scale of 1 item:"), (12_345, "scale of 12,345 items")],
+)
+def test_small_noise_scales_are_not_rounded_to_nothing(noise_scale, words):
+    assert words in judge_plan(BatchPlan(4), noise_scale=noise_scale)[-1].text

@@ -3,15 +3,52 @@
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from tinytrain.anomaly import arrays_in
-from tinytrain.autograd import Edge, Function
+from tinytrain.autograd import Edge, Function, kept_by
 from tinytrain.backend import Array
-from tinytrain.memory.ledger import kept_by, owner_of
+from tinytrain.memory.ledger import owner_of
 from tinytrain.memory.recompute import Tape
+from tinytrain.ops.convolution import IN_CACHE, Convolution
 
 IN_ONE_GO = ("Linear", "Matmul", "Mul", "ReLU")
 """Operations that compute a gradient by one product, without memory beside it."""
+
+
+OF_RESULT = {"LSTMRecurrence": 1.7, "GRURecurrence": 1.45}
+"""What a recurrence uses beside its result, the gradient of the gates' inputs, as a multiple."""
+
+
+def beside(node: Function, gradient: int) -> int:
+    """Return the bytes that the backward of a node uses beside its argument and its results.
+
+    Of most operations nothing more is known than that it may be one array like the gradient.
+    """
+    described = next((found for found in node.inputs if found is not None), None)
+    if described is None:
+        return gradient
+    shape: tuple[int, ...] = described[0]
+    dtype: np.dtype[Any] = described[1]
+    if node.name in OF_RESULT:
+        return int(OF_RESULT[node.name] * math.prod(shape) * dtype.itemsize)
+    if node.name == "BatchNorm" and len(shape) > 2:
+        return 2 * gradient  # the channels are put last first
+    if isinstance(node, Convolution) and len(shape) > node.axes:
+        return gradient + _columns(node, shape) * dtype.itemsize  # it copies the gradient
+    return gradient
+
+
+def _columns(node: Convolution, shape: tuple[int, ...]) -> int:
+    """Count the elements of one block of columns, and of the padding, with an input of a shape."""
+    windows, channels = node.windows, shape[-node.axes - 1]
+    samples = math.prod(shape[: -node.axes - 1])
+    padded = channels * math.prod(windows.padded_size)
+    each = channels * math.prod(windows.kernel) * math.prod(windows.count)
+    at_once = min(max(1, IN_CACHE // max(each, 1)), samples)
+    return at_once * (each + padded) + samples * padded - math.prod(shape)
 
 
 @dataclass
@@ -39,8 +76,7 @@ class BackwardMemory:
 
     Known is what nodes keep, until the walk has passed; and the size of every gradient. An
     operation that keeps nothing hands its gradient on, as views; others make new arrays. What they
-    use within themselves is not known: it is taken to be one more array of the gradient's size, but
-    for those that are known to need none. Leaves have their gradients already.
+    use within themselves is estimated: see `beside`. Leaves have their gradients already.
 
     Parameters
     ----------
@@ -127,7 +163,7 @@ class BackwardMemory:
             contributions.append(block)
         if gradient is not None:
             if self.keeps[node] and node.name not in IN_ONE_GO:
-                self.highest = max(self.highest, self.now + gradient.size)
+                self.highest = max(self.highest, self.now + beside(node, gradient.size))
             self._drop(gradient)
         return contributions
 

@@ -12,13 +12,16 @@ from tinytrain.backend import Array, get_device, xp_of
 from tinytrain.creation import to_device
 from tinytrain.explain.backward_memory import BackwardMemory, arrays_held
 from tinytrain.explain.memory_report import LayerMemory, MemoryReport
-from tinytrain.memory import count_memory
+from tinytrain.memory import MemoryLedger, count_memory
 from tinytrain.memory.ledger import owner_of
 from tinytrain.nn.module import Module
 from tinytrain.optim.optimizer import Optimizer
 from tinytrain.tensor import Tensor
 from tinytrain.train.accumulation import LossFunction, checked_loss
 from tinytrain.train.rollback import Rollback
+
+WITHIN_FORWARD = {"GELU": 2}
+"""How many arrays like their output operations use within themselves, where it is many."""
 
 
 def memory(
@@ -58,7 +61,8 @@ def memory(
     Raises
     ------
     ValueError
-        Nothing that the loss was computed from requires a gradient.
+        Nothing that the loss was computed from requires a gradient, or the optimizer holds
+        parameters of other models too.
 
     Examples
     --------
@@ -78,6 +82,7 @@ def memory(
     predicted peak: ... KB
     """
     if optimizer is not None:
+        _check_optimizer(model, optimizer)
         optimizer.allocate_state()
     batch = to_device(batch)
     before = Rollback(model)
@@ -92,6 +97,15 @@ def memory(
     finally:
         before.restore()
     return report
+
+
+def _check_optimizer(model: Module, optimizer: Optimizer) -> None:
+    strangers = _state_bytes(optimizer).keys() - {id(p) for p in model.parameters()}
+    if strangers:
+        raise ValueError(
+            f"the optimizer holds {len(strangers)} parameters that are not this model's, whose "
+            "state would be counted with it: give the whole model, or a part without the optimizer"
+        )
 
 
 def _fill_gradients(model: Module) -> None:
@@ -112,7 +126,8 @@ class _Persistent:
         self.batch_arrays = list(_arrays_of(batch))
         self.owners = {id(owner): owner for owner in map(owner_of, arrays)}
         self.batch = sum(_distinct(self.batch_arrays).values())
-        self.bytes: int = sum(owner.nbytes for owner in self.owners.values()) + self.batch
+        # Not the owners: of an optimizer's flat buffer a model may have a part only.
+        self.bytes: int = sum(array.nbytes for array in arrays) + self.batch
         for array in self.batch_arrays:
             self.owners[id(owner_of(array))] = owner_of(array)
         if optimizer is not None:
@@ -162,9 +177,10 @@ def _forward(model: Module, batch: Any, loss_function: LossFunction | None) -> T
 
 
 class _Names(Watcher):
-    """A watcher that writes down in which layer each operation was called."""
+    """A watcher that writes down in which layer each operation was called, and what it took."""
 
-    def __init__(self, model: Module) -> None:
+    def __init__(self, model: Module, ledger: MemoryLedger) -> None:
+        self.ledger, self.highest = ledger, 0
         self.path = {id(module): name for name, module in model.named_modules()}
         self.path[id(model)] = type(model).__name__
         self.nodes: dict[Function, str] = {}
@@ -178,13 +194,15 @@ class _Names(Watcher):
                 name = self.path.get(id(frame.f_locals.get("self")), name)
             frame = frame.f_back
         self.nodes[node] = name
+        within = WITHIN_FORWARD.get(node.name, 0) * output.nbytes
+        self.highest = max(self.highest, self.ledger.used + int(within))
 
 
 @contextmanager
-def _looking_on(names: _Names) -> Iterator[None]:
+def _looking_on(names: _Names) -> Iterator[_Names]:
     add_watcher(names)
     try:
-        yield
+        yield names
     finally:
         remove_watcher(names)
 
@@ -196,10 +214,9 @@ def _predict(
     optimizer: Optimizer | None,
     persistent: _Persistent,
 ) -> MemoryReport:
-    names = _Names(model)
-    with count_memory() as ledger, _looking_on(names):
+    with count_memory() as ledger, _looking_on(_Names(model, ledger)) as names:
         loss = _forward(model, batch, loss_function)
-        in_passing = ledger.peak - ledger.used
+        in_passing = max(ledger.peak, names.highest) - ledger.used
     assert loss.node is not None
     report = MemoryReport(_layers(model, names, optimizer), persistent.batch)
     found = BackwardMemory(loss.node, persistent.owners)

@@ -6,9 +6,10 @@ goes off the ledger when the graph does.
 """
 
 import weakref
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from tinytrain.autograd import (
     LeafGradient,
     Watcher,
     add_watcher,
+    kept_by,
     remove_watcher,
     watchers,
 )
@@ -32,7 +34,8 @@ class MemoryLedger(Watcher):
     - An array that an operation made, forward or backward, counts whole, once, however many views
       of it there are.
     - Of an array that no operation made, such as a batch, or the buffer in which an optimizer keeps
-      all parameters, those parts count that operations were given.
+      all parameters, those parts count that operations were given, as long as the views that they
+      were given are alive; parts that overlap count once.
     - Not seen are temporaries within one operation.
 
     Parameters
@@ -62,7 +65,7 @@ class MemoryLedger(Watcher):
         self.limit = limit
         self.used = self.peak = 0
         self._made: dict[int, weakref.ref[Any]] = {}  # by the owner's id
-        self._parts: dict[int, _Part] = {}  # by the address
+        self._foreign: dict[int, _Foreign] = {}  # by the owner's id
 
     # ---------------------------------------------------------------- what it looks at
 
@@ -125,23 +128,19 @@ class MemoryLedger(Watcher):
 
     def _count_given(self, array: Array) -> None:
         """Count the part of foreign memory that an array covers, until no such array is left."""
-        if id(owner_of(array)) in self._made or not array.nbytes:
+        key, holder = id(owner_of(array)), id(array)
+        if key in self._made or not array.nbytes:
             return
-        address = _address(array)
-        part = self._parts.setdefault(address, _Part())
-        holder = id(array)
-        if holder not in part.holders:
+        foreign = self._foreign.setdefault(key, _Foreign())
+        if holder in foreign.holders:
+            return
 
-            def forget(_: Any) -> None:
-                del part.holders[holder]
-                if not part.holders:
-                    del self._parts[address]
-                    self.used -= part.size
+        def forget(_: Any) -> None:
+            self.used += foreign.drop(holder)
+            if not foreign.holders:
+                del self._foreign[key]
 
-            part.holders[holder] = weakref.ref(array, forget)
-        if array.nbytes > part.size:
-            added, part.size = array.nbytes - part.size, array.nbytes
-            self._grow(added)
+        self._grow(foreign.take(holder, _part_of(array), weakref.ref(array, forget)))
 
     def _grow(self, size: int) -> None:
         self.used += size
@@ -157,12 +156,49 @@ class MemoryLedger(Watcher):
         )
 
 
-class _Part:
-    """A part of foreign memory, and the arrays that cover it."""
+class _Part(NamedTuple):
+    """The addresses from the first byte of an array to behind its last, and the array's size.
+
+    The size of an array with gaps, such as some columns of a matrix, is less than the distance.
+    """
+
+    start: int
+    end: int
+    size: int
+
+
+class _Foreign:
+    """The parts of an array which no operation made, and the arrays that cover them."""
 
     def __init__(self) -> None:
         self.size = 0
-        self.holders: dict[int, weakref.ref[Any]] = {}
+        self.holders: dict[int, tuple[_Part, weakref.ref[Any]]] = {}  # by the array's id
+        self._parts: Counter[_Part] = Counter()
+
+    def take(self, holder: int, part: _Part, reference: "weakref.ref[Any]") -> int:
+        """Take in an array; return the bytes that it adds."""
+        self.holders[holder] = part, reference
+        self._parts[part] += 1
+        return self._measure() if self._parts[part] == 1 else 0
+
+    def drop(self, holder: int) -> int:
+        """Forget an array; return the bytes that are added: none, or fewer."""
+        part, _ = self.holders.pop(holder)
+        self._parts[part] -= 1
+        if self._parts[part]:
+            return 0
+        del self._parts[part]
+        return self._measure()
+
+    def _measure(self) -> int:
+        """Count what all parts cover together; return by how much that has changed."""
+        covered = size = end = 0
+        for part in sorted(self._parts):
+            covered += max(part.end - max(part.start, end), 0)
+            end = max(end, part.end)
+            size += part.size
+        before, self.size = self.size, min(covered, size)
+        return self.size - before
 
 
 def owner_of(array: Array) -> Array:
@@ -181,15 +217,14 @@ def owner_of(array: Array) -> Array:
     return owner
 
 
-def _address(array: Array) -> int:
+def _part_of(array: Array) -> _Part:
     array = getattr(array, "_host", array)
     interface = getattr(array, "__array_interface__", None) or array.__cuda_array_interface__
-    return int(interface["data"][0])
-
-
-def kept_by(node: Function) -> list[Any]:
-    """List what a node keeps: `saved`, and what it set as attributes."""
-    return [value for name, value in vars(node).items() if name not in ("edges", "inputs")]
+    start = end = int(interface["data"][0])
+    for length, stride in zip(array.shape, array.strides, strict=True):
+        distance = (length - 1) * stride
+        start, end = start + min(distance, 0), end + max(distance, 0)
+    return _Part(start, end + array.itemsize, array.nbytes)
 
 
 @contextmanager

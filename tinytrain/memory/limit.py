@@ -9,9 +9,14 @@ from tinytrain.memory.units import parse_bytes
 
 
 class _Present(threading.local):
-    """The limit of this thread."""
+    """The limits of this thread, from the outside in.
 
-    ledger: MemoryLedger | None = None
+    They alternate: the one that was called at top level, that of a block, the one that was called
+    in the block, and so on. All of them look on.
+    """
+
+    def __init__(self) -> None:
+        self.ledgers: list[MemoryLedger | None] = [None]
 
 
 _present = _Present()
@@ -20,16 +25,20 @@ _present = _Present()
 class memory_limit:
     """Allow the operations of this thread so much memory; beyond it `OutOfMemoryError` is raised.
 
-    Called, it sets the limit from then on; as a ``with`` block it puts the one before back at the
-    end. What is on the device while a training step runs counts: parameters, gradients, the state
-    of optimizers, the batch, activations kept for backward and the gradients on their way. What an
-    operation uses within itself does not, nor what no operation was given yet. The limit looks at
-    sizes only and changes no result.
+    Called, it sets the limit from then on, in the place of one that was called before; as a
+    ``with`` block it holds until the end, beside those of the blocks around it: the smallest
+    counts. One object may stand for several blocks, one after the other.
+
+    What is on the device while a training step runs counts: parameters, gradients, the state of
+    optimizers, the micro-batch, activations kept for backward and the gradients on their way. What
+    an operation uses within itself does not, nor what no operation was given yet. Batches that wait
+    in host memory do not count, as on a GPU: a part of one does as long as the tensors live that
+    `tinytrain.to_device` has made of it. The limit looks at sizes only and changes no result.
 
     Parameters
     ----------
     limit : str, int or None
-        ``"512MB"``, ``"2GiB"``, or a number of bytes; None for no limit.
+        ``"512MB"``, ``"2GiB"``, or a number of bytes; None for none but those of the blocks around.
 
     Attributes
     ----------
@@ -59,10 +68,18 @@ class memory_limit:
 
     def __init__(self, limit: str | int | None) -> None:
         self.ledger = None if limit is None else MemoryLedger(parse_bytes(limit))
-        self._before = _present.ledger
-        _install(self.ledger)
+        self._before = _present.ledgers[-1]
+        self._called = True  # and not entered yet
+        _replace_last(self.ledger)
 
     def __enter__(self) -> "memory_limit":
+        if self._called and _present.ledgers[-1] is self.ledger:
+            _replace_last(self._before)
+        self._called = False
+        if self.ledger is not None and self.ledger in _present.ledgers:
+            raise RuntimeError(f"{self!r} is in force already: make another one for another block")
+        _add(self.ledger)
+        _add(None)  # for what is called in the block
         return self
 
     def __exit__(
@@ -71,16 +88,23 @@ class memory_limit:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _install(self._before)
+        for _ in range(2):
+            _replace_last(None)
+            _present.ledgers.pop()
 
     def __repr__(self) -> str:
         return f"memory_limit({None if self.ledger is None else self.ledger.limit})"
 
 
-def _install(ledger: MemoryLedger | None) -> None:
-    """Let a ledger look on in the place of the one before."""
-    if _present.ledger is not None:
-        remove_watcher(_present.ledger)
-    _present.ledger = ledger
+def _replace_last(ledger: MemoryLedger | None) -> None:
+    """Let a ledger look on in the place of the innermost one."""
+    last = _present.ledgers.pop()
+    if last is not None:
+        remove_watcher(last)
+    _add(ledger)
+
+
+def _add(ledger: MemoryLedger | None) -> None:
+    _present.ledgers.append(ledger)
     if ledger is not None:
         add_watcher(ledger)

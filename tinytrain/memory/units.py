@@ -1,7 +1,7 @@
 """Amounts of memory as people write them: ``"512MB"`` is 512,000,000 bytes, ``"512MiB"`` more."""
 
-import math
 import re
+from fractions import Fraction
 
 UNITS = {
     "B": 1,
@@ -15,6 +15,9 @@ UNITS = {
     "TiB": 2**40,
 }
 """The units, as IEC 80000-13 defines them: powers of 1000, and, with an i, of 1024."""
+
+LARGEST = 2**63 - 1
+_MOST_CHARACTERS = 60
 
 _by_lower_case = {name.lower(): factor for name, factor in UNITS.items()}
 
@@ -30,7 +33,7 @@ def parse_bytes(amount: str | int) -> int:
     Raises
     ------
     ValueError
-        It is no positive number of whole bytes with one of the units.
+        It is no whole number of bytes from 1 to 2^63 - 1 with one of the units.
     TypeError
         It is neither text nor an integer.
 
@@ -46,6 +49,8 @@ def parse_bytes(amount: str | int) -> int:
     if isinstance(amount, int):
         if amount < 1:
             raise ValueError(f"an amount of memory must be positive, got {amount} bytes")
+        if amount > LARGEST:
+            raise ValueError("that is more than any memory has")
         return amount
     found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]+)\s*", amount.lower(), re.ASCII)
     factor = _by_lower_case.get(found.group(2)) if found else None
@@ -53,10 +58,15 @@ def parse_bytes(amount: str | int) -> int:
         raise ValueError(
             f"{amount!r} is no amount of memory: write a number and one of {', '.join(UNITS)}"
         )
-    value = math.floor(float(found.group(1)) * factor)
-    if value < 1:
-        raise ValueError(f"an amount of memory must be at least one byte, got {amount!r}")
-    return value
+    value = Fraction(found.group(1)) * factor if len(amount) <= _MOST_CHARACTERS else None
+    if value is None or value > LARGEST:
+        raise ValueError(f"{amount!r:.60} is more than any memory has")
+    if value < 1 or value.denominator > 1:
+        raise ValueError(
+            f"an amount of memory must be a whole number of bytes from 1, and {amount!r} are "
+            f"{float(value):g}"
+        )
+    return int(value)
 
 
 def format_bytes(amount: int) -> str:

@@ -6,68 +6,18 @@ from typing import ClassVar
 from tinytrain.backend import Array
 from tinytrain.creation import ones, zeros
 from tinytrain.in_place import writable
-from tinytrain.nn.module import Module, Parameter
+from tinytrain.nn.module import Parameter
+from tinytrain.nn.pooled_statistics import PooledMoments, PoolingLayer
 from tinytrain.ops.normalization import BatchNorm
 from tinytrain.tensor import Tensor, apply
 
 
-class PooledMoments:
-    """Count, mean and summed squared deviation of values that arrive in pieces, per channel.
-
-    References
-    ----------
-    T. F. Chan, G. H. Golub and R. J. LeVeque, "Algorithms for Computing the Sample Variance",
-    The American Statistician 37 (1983), equation 2.1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> values, moments = np.array([[1.0], [2.0], [3.0], [6.0]]), PooledMoments()
-    >>> for piece in (values[:1], values[1:]):
-    ...     moments.add(len(piece), piece.mean(0), piece.var(0))
-    >>> moments.mean, moments.unbiased_variance * 3
-    (array([3.]), array([14.]))
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.mean: Array = None
-        self.squares: Array = None
-
-    def add(self, count: int, mean: Array, variance: Array) -> None:
-        """Take in a piece with its own mean (C,) and biased variance (C,); an empty one is none."""
-        if count == 0:
-            return
-        if self.count == 0:
-            self.count, self.mean, self.squares = count, mean, variance * count
-            return
-        total = self.count + count
-        distance = mean - self.mean
-        self.squares = (
-            self.squares + variance * count + distance * distance * (self.count * count / total)
-        )
-        self.mean = self.mean + distance * (count / total)
-        self.count = total
-
-    @property
-    def variance(self) -> Array:
-        """The summed squares (C,) divided by the count."""
-        return self.squares / self.count
-
-    @property
-    def unbiased_variance(self) -> Array:
-        """The summed squares (C,) divided by count - 1."""
-        return self.squares / (self.count - 1)
-
-
-class BatchNormBase(Module):
+class BatchNormBase(PoolingLayer):
     """What batch normalisations of all numbers of axes share.
 
-    Running statistics move with every forward pass in training, or, between `start_pooling` and
-    `finish_pooling`, once with the statistics of all passes in between: a trainer that splits a
-    batch into micro-batches gets the statistics of the whole batch. The normalisation itself is
-    that of the micro-batch at hand, unless `window_normalizer` does it: see
-    `tinytrain.train.exact_batch_norm`.
+    Running statistics move with every forward pass in training, or are pooled: see `PoolingLayer`.
+    The normalisation itself is that of the micro-batch at hand, unless `window_normalizer` does it:
+    see `tinytrain.train.exact_batch_norm`.
     """
 
     axes: ClassVar[dict[int, str]] = {}
@@ -87,11 +37,11 @@ class BatchNormBase(Module):
         *,
         bias: bool = True,
     ) -> None:
+        super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.track_running_stats = track_running_stats
         self.weight = Parameter(ones(num_features)) if affine else None
         self.bias = Parameter(zeros(num_features)) if affine and bias else None
-        self.pooled: PooledMoments | None = None
         self.window_normalizer: Callable[[BatchNormBase, Tensor], Tensor] | None = None
         if track_running_stats:
             self.register_buffer("running_mean", zeros(num_features))
@@ -117,10 +67,7 @@ class BatchNormBase(Module):
         operation = BatchNorm(self.eps)
         output = apply(operation, input, self.weight, self.bias)
         if self.track_running_stats:
-            moments = PooledMoments() if self.pooled is None else self.pooled
-            moments.add(operation.count, operation.mean, operation.variance)
-            if self.pooled is None:
-                self._move_towards(moments)
+            self.collect(operation.count, operation.mean, operation.variance)
         return output
 
     def _check(self, input: Tensor) -> None:
@@ -133,19 +80,6 @@ class BatchNormBase(Module):
                 f"{name}: input is {input.dtype}, running statistics "
                 f"are {self.running_mean.dtype}; bring them to one dtype with .to(...)"
             )
-
-    def start_pooling(self) -> None:
-        """Collect the statistics of the passes to come instead of following each.
-
-        What an earlier call has collected and `finish_pooling` has not used is dropped.
-        """
-        self.pooled = PooledMoments()
-
-    def finish_pooling(self) -> None:
-        """Move the running statistics once, towards what was collected, if anything was."""
-        moments, self.pooled = self.pooled, None
-        if moments is not None and moments.count:
-            self._move_towards(moments)
 
     def _move_towards(self, moments: PooledMoments) -> None:
         count = writable(self.num_batches_tracked.data)

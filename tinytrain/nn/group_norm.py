@@ -2,9 +2,11 @@
 
 from typing import ClassVar
 
-from tinytrain.creation import ones, zeros
+from tinytrain.creation import ones, zeros, zeros_like
 from tinytrain.nn import functional as F
+from tinytrain.nn.functional.batch_normalization import move_running
 from tinytrain.nn.module import Module, Parameter
+from tinytrain.nn.pooled_statistics import PooledMeans, PooledMoments, PoolingLayer
 from tinytrain.tensor import Tensor
 
 
@@ -72,8 +74,14 @@ class GroupNorm(Module):
         )
 
 
-class InstanceNormBase(Module):
-    """What instance normalisations of all numbers of axes share."""
+class InstanceNormBase(PoolingLayer):
+    """What instance normalisations of all numbers of axes share.
+
+    Running statistics move with every forward pass in training, or are pooled over several: see
+    `PoolingLayer`.
+    """
+
+    moments: ClassVar[type[PooledMoments]] = PooledMeans
 
     spatial: ClassVar[tuple[str, ...]] = ()
     """The axes that follow (N, C)."""
@@ -92,6 +100,7 @@ class InstanceNormBase(Module):
         *,
         bias: bool = True,
     ) -> None:
+        super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.track_running_stats = track_running_stats
         self.weight = Parameter(ones(num_features)) if affine else None
@@ -118,17 +127,29 @@ class InstanceNormBase(Module):
             )
         items = input if input.ndim > axes else input.unsqueeze(0)
         tracked = self.track_running_stats
+        pools = tracked and self.training and self.pooled is not None
+        mean, variance = (self.running_mean, self.running_var) if tracked else (None, None)
+        if pools:  # a momentum of 1 leaves the statistics of this pass there
+            mean, variance = zeros_like(self.running_mean), zeros_like(self.running_var)
+        momentum = 0.0 if self.momentum is None else self.momentum
         output = F.instance_norm(
             items,
-            self.running_mean if tracked else None,
-            self.running_var if tracked else None,
+            mean,
+            variance,
             self.weight,
             self.bias,
             self.training or not tracked,
-            0.0 if self.momentum is None else self.momentum,
+            1.0 if pools else momentum,
             self.eps,
         )
+        if pools and mean is not None and variance is not None:
+            self.collect(len(items), mean.data, variance.data)
         return output.reshape(input.shape)
+
+    def _move_towards(self, moments: PooledMoments) -> None:
+        momentum = 0.0 if self.momentum is None else self.momentum
+        move_running(self.running_mean, moments.mean, momentum)
+        move_running(self.running_var, moments.unbiased_variance, momentum)
 
     def extra_repr(self) -> str:
         """Show the settings."""

@@ -80,13 +80,14 @@ class BatchPlan:
         total, micro_batch, seq_len, accumulation_steps, world_size : int, optional
         rounding : {"refuse", "down", "up", "nearest"}
             What to do where no whole number gives exactly `total`: raise, or take the next one
-            below (at least 1), above, or the nearer of the two (of two equally near the lower).
+            below, above, or the nearer of the two (of two equally near the lower), from 1.
 
         Raises
         ------
         ValueError
             Not exactly one quantity is None, or no whole number does it; the message gives the
-            totals next to the one asked for that can be reached.
+            totals next to the one asked for that can be reached. Or there is nothing below to round
+            down to.
 
         Examples
         --------
@@ -126,12 +127,12 @@ class BatchPlan:
         return cls(**{**known, unknown[0]: _quotient(total, product, unknown[0], rounding)})
 
     def __str__(self) -> str:
-        processes = "process" if self.world_size == 1 else "processes"
+        micro_batches = counted(self.accumulation_steps, "micro-batch", "micro-batches")
         lines = [
-            ("micro-batch", self.micro_batch, "rows"),
-            ("sequence length", self.seq_len, "items per row"),
-            ("accumulation", self.accumulation_steps, "micro-batches per step"),
-            ("world size", self.world_size, processes),
+            ("micro-batch", self.micro_batch, counted(self.micro_batch, "row", "rows")),
+            ("sequence length", self.seq_len, counted(self.seq_len, "item", "items") + " per row"),
+            ("accumulation", self.accumulation_steps, f"{micro_batches} per step"),
+            ("world size", self.world_size, counted(self.world_size, "process", "processes")),
             ("rows per step", self.rows, ""),
             ("items per step", self.total, ""),
         ]
@@ -151,5 +152,21 @@ def _quotient(total: int, product: int, name: str, rounding: str) -> int:
             f"{product:,}): {lower}{below + 1} gives {(below + 1) * product:,}; change a part, or "
             "choose a rounding"
         )
+    if rounding == "down" and not below:
+        raise ValueError(
+            f"{name} cannot be rounded down to give a total of {total:,}: with the least, 1, the "
+            f"total is {product:,}; change a part, or round up"
+        )
     nearer_above = rounding == "nearest" and 2 * rest > product
     return max(below + (rounding == "up" or nearer_above), 1)
+
+
+def counted(number: int, one: str, several: str) -> str:
+    """Return the word for so many.
+
+    Examples
+    --------
+    >>> counted(1, "row", "rows"), counted(2, "row", "rows")
+    ('row', 'rows')
+    """
+    return one if number == 1 else several

@@ -1,6 +1,7 @@
 """A batch that grows while a run goes on: the number of micro-batches per step, by a schedule."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from tinytrain.checks import whole_number
@@ -74,7 +75,8 @@ class AccumulationSchedule:
         Raises
         ------
         ValueError
-            gamma is not between 0 and 1, or 1/gamma leads to a number that is not whole.
+            gamma is not between 0 and 1, or 1/gamma leads to a number that is not whole; or the
+            milestones do not rise from above 0.
 
         Examples
         --------
@@ -83,6 +85,9 @@ class AccumulationSchedule:
         """
         if not 0 < gamma < 1:
             raise ValueError(f"gamma must lie between 0 and 1, got {gamma}")
+        for before, milestone in pairwise([0, *milestones]):
+            if whole_number("a milestone", milestone) <= before:
+                raise ValueError(f"milestones must rise, and {milestone} comes after {before}")
         stages = {0: whole_number("accumulation_steps", accumulation_steps)}
         for power, milestone in enumerate(milestones, start=1):
             wanted = accumulation_steps / gamma**power
@@ -99,7 +104,7 @@ class AccumulationSchedule:
         """The largest number of micro-batches."""
         return max(self.stages.values())
 
-    def accumulation_steps(self, step: int, items: int) -> int:
+    def accumulation_steps(self, step: int, items: float) -> int:
         """Return how many micro-batches the step takes that comes after so many steps and items."""
         counted = step if self.by == "steps" else items
         return [size for start, size in self.stages.items() if start <= counted][-1]

@@ -29,7 +29,7 @@ class Callback:
     def on_window_start(self, trainer: Any) -> None:
         """Before the first micro-batch of a step, also of one that begins again, cut finer."""
 
-    def on_micro_batch(self, trainer: Any, items: int) -> None:
+    def on_micro_batch(self, trainer: Any, items: float) -> None:
         """After a micro-batch's gradients were added: they are still sums over items.
 
         Whether the step will be finished is not known then: `on_step_end` tells.

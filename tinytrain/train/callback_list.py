@@ -54,7 +54,7 @@ class CallbackList(Callback):
             for callback in self.callbacks:
                 tell(callback.on_window_start, trainer)
 
-    def on_micro_batch(self, trainer: Any, items: int) -> None:
+    def on_micro_batch(self, trainer: Any, items: float) -> None:
         """Pass it on."""
         with self._each(trainer) as tell:
             for callback in self.callbacks:

@@ -18,7 +18,7 @@ class Evaluating(Recording):
 
     def evaluate(self, loader: Iterable[Any]) -> float:
         """Return the item mean of the loss over a loader; see `evaluation.evaluate`."""
-        return evaluate(self.model, self.loss_function, loader)
+        return evaluate(self.model, self.micro_batches.in_pieces(self.loss_function), loader)
 
     def owes_evaluation(self) -> bool:
         """Whether an evaluation is due at the present step that was not made yet."""
@@ -58,7 +58,8 @@ class Evaluating(Recording):
         started = time.perf_counter()
         try:
             with self.signals.excusing(Exception), self.callbacks.during_evaluation(self):
-                loss = evaluate(self.model, self.stoppable_loss, self.validation_loader)
+                loss_function = self.micro_batches.in_pieces(self.stoppable_loss)
+                loss = evaluate(self.model, loss_function, self.validation_loader)
         except StopRequested:
             restore_random(sources, random)
             set_validation_state(self, position)
@@ -68,7 +69,7 @@ class Evaluating(Recording):
         self.record({"step": self.step, "validation_loss": loss, "evaluation_seconds": seconds})
         return loss
 
-    def stoppable_loss(self, model: Any, batch: Any) -> tuple[Tensor, int]:
+    def stoppable_loss(self, model: Any, batch: Any) -> tuple[Tensor, float]:
         """Compute the loss, unless a signal has come: between micro-batches all can be undone."""
         self.signals.check()
         return self.loss_function(model, batch)

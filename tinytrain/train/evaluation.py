@@ -39,7 +39,7 @@ def evaluate(model: Module, loss_function: LossFunction, loader: Iterable[Any]) 
     >>> evaluate(tt.nn.ReLU(), error, [np.ones(3), np.zeros(1)])
     0.75
     """
-    total, count = 0.0, 0
+    total = count = 0.0
     with autograd.no_grad(), evaluation_mode(model):
         for batch in loader:
             loss_sum, items = checked_loss(loss_function(model, to_device(batch)))

@@ -24,7 +24,6 @@ the equations for s_l. For d = 1 they come to the two sums, of dL/dy and of dL/d
 normalised input, in the usual formula for the gradient of batch normalisation.
 """
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -32,69 +31,30 @@ from typing import Any, TypeAlias
 from tinytrain.autograd import no_grad
 from tinytrain.backend import Array
 from tinytrain.creation import to_device
-from tinytrain.nn.batch_norm import BatchNormBase, PooledMoments
+from tinytrain.nn.batch_norm import BatchNormBase
 from tinytrain.nn.module import Module
+from tinytrain.nn.pooled_statistics import PooledMoments
 from tinytrain.ops.normalization import BatchNorm
 from tinytrain.tensor import Tensor, apply
-from tinytrain.train.accumulation import LossFunction, checked_loss, sum_gradients
+from tinytrain.train.accumulation import (
+    LossFunction,
+    checked_loss,
+    pooling_layers,
+    sum_gradients,
+    sum_losses,
+)
 from tinytrain.train.random_state import generators_of
 
-Summing: TypeAlias = Callable[..., tuple[Tensor | None, int]]
+Summing: TypeAlias = Callable[..., tuple[Tensor | None, float]]
 """`sum_gradients`, or `sum_gradients_exactly`, which has the same arguments."""
-
-ADVICE = (
-    "batch normalisation takes its mean and variance from each micro-batch by itself, so that "
-    "accumulation does not give the gradient of the whole batch, which it does for all else. "
-    "Either accept that with batch_norm='pooled' (running statistics are pooled exactly all the "
-    "same); or use batch_norm='exact', which needs 2 d + 1 passes for d normalisations; or a norm "
-    "that looks at each row by itself: nn.GroupNorm, nn.LayerNorm"
-)
-
-
-def choose_summing(model: Module, batch_norm: str | None, accumulation_steps: int) -> Summing:
-    """Return the function that adds up gradients with batch normalisation as asked for.
-
-    Parameters
-    ----------
-    model : Module
-    batch_norm : {"pooled", "exact"} or None
-        What normalises: the statistics of each micro-batch, or those of the window. None stands
-        for "pooled", and warns where it makes a difference.
-    accumulation_steps : int
-        The largest number of micro-batches of an optimizer step.
-
-    Raises
-    ------
-    ValueError
-        The setting is none of these.
-
-    Warns
-    -----
-    UserWarning
-        Nothing was chosen, and the model has batch normalisations under accumulation.
-
-    Examples
-    --------
-    >>> import tinytrain as tt
-    >>> choose_summing(tt.nn.BatchNorm1d(3), "exact", 4).__name__
-    'sum_gradients_exactly'
-    """
-    if batch_norm not in (None, "pooled", "exact"):
-        raise ValueError(f"batch_norm must be 'pooled' or 'exact', not {batch_norm!r}")
-    layers = [name for name, _ in _active_layers(model)]
-    if batch_norm is None and layers and accumulation_steps > 1:
-        named = ", ".join(name or type(model).__name__ for name in layers[:3])
-        more = ", ..." if len(layers) > 3 else ""
-        warnings.warn(f"{named}{more}: {ADVICE}", UserWarning, stacklevel=3)
-    return sum_gradients_exactly if batch_norm == "exact" else sum_gradients
 
 
 def sum_gradients_exactly(
     model: Module,
     loss_function: LossFunction,
     micro_batches: Iterable[Any],
-    after_micro_batch: Callable[[int], None] | None = None,
-) -> tuple[Tensor | None, int]:
+    after_micro_batch: Callable[[float], None] | None = None,
+) -> tuple[Tensor | None, float]:
     """Add up gradients as `sum_gradients` does, normalised by the statistics of all micro-batches.
 
     Every micro-batch goes through the model 2 d + 1 times for d batch normalisations, with the same
@@ -120,7 +80,7 @@ def sum_gradients_exactly(
     >>> _ = sum_gradients_exactly(model, loss_function, [tt.ones(1, 1), tt.zeros(1, 1)])
     """
     batches = list(micro_batches)
-    layers = [layer for _, layer in _active_layers(model)]
+    layers = [layer for _, layer in active_batch_norms(model)]
     if not layers or not batches:
         return sum_gradients(model, loss_function, batches, after_micro_batch)
     window = _Window(model, loss_function, batches)
@@ -129,10 +89,15 @@ def sum_gradients_exactly(
             window.measure()
         with _frozen(model):
             window.find_multipliers()
+        for layer in pooling_layers(model):  # what was collected up to now were tries
+            if layer.pooled is not None:
+                layer.start_pooling()
         result = window.add_gradients(after_micro_batch)
+    for layer in layers:
+        layer.start_pass()
     for use in window.uses:
-        if use.layer.pooled is not None and use.layer.track_running_stats:
-            use.layer.pooled.add(use.moments.count, use.moments.mean, use.moments.variance)
+        if use.layer.pooled is not None and use.layer.track_running_stats and use.moments.count:
+            use.layer.collect(use.moments.count, use.moments.mean, use.moments.variance)
     return result
 
 
@@ -214,30 +179,26 @@ class _Window:
                 use.multipliers = (found[0], found[1])
 
     def add_gradients(
-        self, after_micro_batch: Callable[[int], None] | None
-    ) -> tuple[Tensor | None, int]:
+        self, after_micro_batch: Callable[[float], None] | None
+    ) -> tuple[Tensor | None, float]:
         """Add the gradients of the parameters; return the sum of the losses, and the items."""
-        total: Tensor | None = None
-        total_items = 0
-        for number in range(len(self.batches)):
+
+        def forward_and_backward(number: int) -> tuple[Tensor, float]:
             loss_sum, items = self._forward(number)
             self._backward(loss_sum if items else None)
-            if not items:
-                continue
-            detached = loss_sum.detach()
-            total = detached if total is None else total + detached
-            total_items += items
-            if after_micro_batch is not None:
-                after_micro_batch(items)
-        return total, total_items
+            return loss_sum, items
+
+        return sum_losses(map(forward_and_backward, range(len(self.batches))), after_micro_batch)
 
     # ---------------------------------------------------------------- one micro-batch
 
-    def _forward(self, number: int) -> tuple[Tensor, int]:
+    def _forward(self, number: int) -> tuple[Tensor, float]:
         """Run one micro-batch through the model, with its own random numbers."""
         for generator, state in zip(self.generators, self.random_states[number], strict=True):
             generator.set_state(state)
         self.position, self.contributions = 0, None
+        for layer in pooling_layers(self.model):  # whose statistics move: instance normalisation
+            layer.start_pass()
         result = checked_loss(self.loss_function(self.model, to_device(self.batches[number])))
         self.order_is_known = True
         if self.position != len(self.uses):
@@ -281,8 +242,7 @@ class _Window:
             raise RuntimeError(
                 f"{type(layer).__name__}({layer.num_features}) comes as batch normalisation number "
                 f"{self.position + 1}, where another micro-batch has another or none: "
-                "batch_norm='exact' needs the same ones in each (and none in a checkpointed "
-                "function, which is run again on the way back)"
+                "batch_norm='exact' needs the same ones in each"
             )
         self.position += 1
         return self.uses[self.position - 1]
@@ -313,7 +273,7 @@ def _normalized(layer: BatchNormBase, input: Tensor, mean: Tensor, variance: Ten
     return output if layer.bias is None else output + _per_channel(layer.bias, input)
 
 
-def _active_layers(model: Module) -> list[tuple[str, BatchNormBase]]:
+def active_batch_norms(model: Module) -> list[tuple[str, BatchNormBase]]:
     """List the layers that normalise by the statistics of a batch: in training, or always."""
     return [
         (name, layer)

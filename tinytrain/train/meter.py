@@ -26,10 +26,10 @@ class Meter:
 
     def _restart(self) -> None:
         self.loss_sum: Tensor | None = None
-        self.items = 0
+        self.items: float = 0  # a float where items have weights
         self.seconds = 0.0
 
-    def add(self, loss_sum: Tensor, items: int, seconds: float) -> None:
+    def add(self, loss_sum: Tensor, items: float, seconds: float) -> None:
         """Take in one step: the sum of its items' losses, their number, and the time it took."""
         self.loss_sum = loss_sum if self.loss_sum is None else self.loss_sum + loss_sum
         self.items += items
@@ -45,7 +45,7 @@ class Meter:
         if loss_sum is not None and not isinstance(loss_sum, Tensor):
             loss_sum = Tensor(backend.to_device(loss_sum))
         self.loss_sum = loss_sum
-        self.items, self.seconds = int(state["items"]), float(state["seconds"])
+        self.items, self.seconds = state["items"], float(state["seconds"])
 
     def read(self) -> tuple[float, float]:
         """Return the loss per item and the items per second, and start over."""

@@ -4,13 +4,17 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from tinytrain import backend
 from tinytrain.backend import free_cached_memory
 from tinytrain.checks import whole_number
-from tinytrain.creation import to_device
+from tinytrain.creation import zeros
 from tinytrain.memory import OutOfMemoryError, is_out_of_memory, memory_limit
+from tinytrain.memory.ledger import tell_ledgers
 from tinytrain.nn.module import Module
+from tinytrain.optim.clip import gradient_norm
 from tinytrain.optim.optimizer import Optimizer
-from tinytrain.train.accumulation import LossFunction, checked_loss
+from tinytrain.train.accumulation import LossFunction, accumulate_gradients
+from tinytrain.train.micro_batches import untrainable_row
 from tinytrain.train.modes import modes_kept, start_training
 from tinytrain.train.rollback import Rollback
 from tinytrain.train.split_batch import count_rows, split_batch
@@ -26,11 +30,13 @@ def find_micro_batch_size(
     limit: str | int | None = None,
     split: Callable[[Any, int], Sequence[Any]] = split_batch,
 ) -> int:
-    """Return the largest number of rows whose forward and backward pass fit into memory.
+    """Return the largest number of rows with which training fits into memory.
 
-    The number is doubled as long as it fits, and then found exactly by bisection. No parameter is
-    updated; random generators, running statistics and other buffers are put back; gradients are
-    cleared. The optimizer's state counts: it is made, as zeros, as the first step would.
+    The number is doubled as long as it fits, and then found exactly by bisection. Each is tried as
+    a window of two micro-batches in the midst of training: with the gradients of all parameters and
+    the optimizer's state in memory (which is made, as zeros, as the first step would). No parameter
+    is updated; random generators, running statistics and other buffers are put back; gradients are
+    cleared.
 
     Parameters
     ----------
@@ -59,7 +65,8 @@ def find_micro_batch_size(
     Raises
     ------
     OutOfMemoryError
-        Not even one row fits.
+        Not even one row fits, or nothing above one row does, with which the model cannot be
+        trained, as batch normalisation cannot.
     ValueError
         The batch cannot be cut, or a number makes no sense.
 
@@ -73,7 +80,7 @@ def find_micro_batch_size(
     >>> find_micro_batch_size(model, optimizer, loss_function, batch, limit="1GB")
     512
     >>> find_micro_batch_size(model, optimizer, loss_function, batch, limit="200KB")
-    136
+    138
     """
     start = whole_number("start", start)
     total = count_rows(batch)
@@ -107,7 +114,13 @@ class _Search:
         fitting, too_many = 0, total + 1
         rows = start
         while too_many - fitting > 1:
-            if self.fits(rows):
+            try:
+                fits = self.fits(rows)
+            except ValueError as error:
+                if rows > 1 or not self.problem:
+                    raise
+                raise untrainable_row(self.problem, error) from error
+            if fits:
                 fitting = rows
             else:
                 too_many = rows
@@ -128,9 +141,11 @@ class _Search:
         piece = self.split(self.batch, rows)[0]
         try:
             self.optimizer.allocate_state()
-            loss_sum, items = checked_loss(self.loss_function(self.model, to_device(piece)))
-            if items:
-                loss_sum.backward()
+            self._fill_gradients()
+            sums = zeros(4, dtype="float64")  # of losses, items, norms: a trainer keeps a few
+            tell_ledgers(sums.data)
+            accumulate_gradients(self.model, self.loss_function, [piece, piece])
+            gradient_norm(list(self.model.parameters()))
             return True
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
@@ -140,3 +155,12 @@ class _Search:
         finally:
             self.before.restore()
             free_cached_memory()
+
+    def _fill_gradients(self) -> None:
+        """Let every parameter have a gradient, as it has from the second micro-batch on."""
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                parameter.leaf_gradient.set(
+                    backend.xp_of(parameter.data).zeros_like(parameter.data)
+                )
+                tell_ledgers(parameter.leaf_gradient.array)

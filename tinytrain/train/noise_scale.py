@@ -87,10 +87,10 @@ class GradientSpread:
     def restart(self) -> None:
         """Forget the step: gradients are zero again."""
         self._before: dict[int, Array] = {}
-        self._counts: list[int] = []
+        self._counts: list[float] = []
         self._spread: Array = 0.0  # sum_j |s_j|^2 / b_j
 
-    def add(self, items: int) -> None:
+    def add(self, items: float) -> None:
         """Take in what a micro-batch of so many items has added to the gradients."""
         squares: Array = 0.0
         for key, gradient, parts in _flat_gradients(self.parameters):
@@ -163,7 +163,7 @@ class GradientNoiseScale(Callback):
         """Forget what came before, such as micro-batches of a step that begins anew."""
         self._spread = None
 
-    def on_micro_batch(self, trainer: Any, items: int) -> None:
+    def on_micro_batch(self, trainer: Any, items: float) -> None:
         """Take in a micro-batch's gradients."""
         if self._spread is None:
             self._spread = GradientSpread(trainer.model.parameters())

@@ -3,9 +3,10 @@
 import math
 from typing import NamedTuple
 
+from tinytrain.checks import whole_number
 from tinytrain.memory.units import format_bytes
-from tinytrain.optim.scaling import linear_scaling
-from tinytrain.train.batch_plan import BatchPlan
+from tinytrain.optim.scaling import linear_scaling, square_root_scaling
+from tinytrain.train.batch_plan import BatchPlan, counted
 
 FEWEST, MOST = 2, 64
 """Between these numbers of micro-batches accumulation is worth its while."""
@@ -59,7 +60,7 @@ def judge_plan(
     >>> for remark in judge_plan(plan, lr=1e-3, lr_total=8192):
     ...     print(remark.text)
     8 micro-batches per step: between 2 and 64, as it should be
-    learning rate 0.001 at 8,192 items: 0.002 for Adam (root rule), 0.004 for SGD (linear rule), ...
+    learning rate 0.001 at 8,192 items: 0.002 for Adam with betas 0.6 and 0.996 (root rule), ...
     """
     remarks = [_judge_accumulation(plan)]
     if (memory is None) != (bytes_per_row is None):
@@ -71,13 +72,18 @@ def judge_plan(
                 f"{memory}, {bytes_per_row} and {fixed_bytes}"
             )
         remarks.append(_judge_memory(plan, memory, bytes_per_row, fixed_bytes))
+    elif fixed_bytes:
+        raise ValueError("fixed_bytes says nothing without memory and bytes_per_row: give them too")
     if (lr is None) != (lr_total is None):
         raise ValueError("to scale the learning rate give both lr and lr_total")
     if lr is not None and lr_total is not None:
+        whole_number("lr_total", lr_total)
+        if not 0 < lr < math.inf:
+            raise ValueError(f"lr must be above 0 and finite, got {lr}")
         remarks.append(_judge_learning_rate(plan, lr, lr_total))
     if noise_scale is not None:
-        if not noise_scale > 0:
-            raise ValueError(f"noise_scale must be above 0, got {noise_scale}")
+        if not 0 < noise_scale < math.inf:
+            raise ValueError(f"noise_scale must be above 0 and finite, got {noise_scale}")
         remarks.append(_judge_noise(plan, noise_scale))
     return remarks
 
@@ -105,32 +111,41 @@ def _judge_memory(plan: BatchPlan, memory: int, bytes_per_row: int, fixed_bytes:
     largest = (memory - fixed_bytes) // bytes_per_row
     if largest < 1:
         return Remark(False, f"{text}: not even one row fits")
-    return Remark(False, f"{text}: at most {largest:,} rows fit, with more accumulation")
+    rows = counted(largest, "row fits", "rows fit")
+    return Remark(False, f"{text}: at most {largest:,} {rows}, with more accumulation")
 
 
 def _judge_learning_rate(plan: BatchPlan, lr: float, lr_total: int) -> Remark:
-    linear = linear_scaling(lr, lr_total, plan.total)
-    root = lr * math.sqrt(plan.total / lr_total)  # the betas: see square_root_scaling
     grown = plan.total / lr_total
-    warm_up = ", after a warm-up" if grown > 1 else ""
-    return Remark(
-        grown <= LARGEST_GROWTH,
-        f"learning rate {lr:g} at {lr_total:,} items: {root:.3g} for Adam (root rule), "
-        f"{linear:.3g} for SGD (linear rule){warm_up}"
-        + (
-            ""
-            if grown <= LARGEST_GROWTH
-            else f"; {grown:.3g} times the items is far to go by a rule"
-        ),
+    items = counted(lr_total, "item", "items")
+    text = (
+        f"learning rate {lr:g} at {lr_total:,} {items}: {_root_rule(plan, lr, lr_total)}, "
+        f"{linear_scaling(lr, lr_total, plan.total):.3g} for SGD (linear rule)"
+        f"{', after a warm-up' if grown > 1 else ''}"
     )
+    if grown > LARGEST_GROWTH:
+        return Remark(False, f"{text}; {grown:.3g} times the items is far to go by a rule")
+    return Remark(True, text)
+
+
+def _root_rule(plan: BatchPlan, lr: float, lr_total: int) -> str:
+    """Say what `square_root_scaling` makes of the usual betas, or that it cannot."""
+    try:
+        settings = square_root_scaling(lr, lr_total, plan.total)
+    except ValueError:  # beyond 1 / (1 - beta) times
+        return "nothing for Adam, whose first beta of 0.9 the root rule scales up to 10 times only"
+    beta1, beta2 = settings.betas
+    return f"{settings.lr:.3g} for Adam with betas {beta1:.3g} and {beta2:.4g} (root rule)"
 
 
 def _judge_noise(plan: BatchPlan, noise_scale: float) -> Remark:
     ratio = plan.total / noise_scale
     # S_min (1 + B_noise / B) steps and E_min (1 + B / B_noise) items, equations 2.10 and 2.11
     steps, items = 1 + 1 / ratio, 1 + ratio
+    scale = f"{noise_scale:,.0f}" if noise_scale >= 10 else f"{noise_scale:.2g}"
+    unit = "item" if scale == "1" else "items"
     return Remark(
         ratio <= 4,
-        f"{ratio:.3g} times the noise scale of {noise_scale:,.0f} items: about {steps:.3g} times "
-        f"the fewest possible steps, and {items:.3g} times the fewest possible items",
+        f"{ratio:.3g} times the noise scale of {scale} {unit}: about {steps:.3g} times the fewest "
+        f"possible steps, and {items:.3g} times the fewest possible items",
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -83,10 +84,36 @@ def split_batch(batch: Any, rows: int) -> list[Any]:
     total = count_rows(batch)
     if total <= rows:
         return [batch]
-    starts = range(0, total, rows)
+    return _pieces(batch, [*range(0, total, rows), total])
+
+
+def split_evenly(batch: Any, pieces: int) -> list[Any]:
+    """Cut a batch into so many pieces, whose numbers of rows differ by one at most.
+
+    Otherwise it does what `split_batch` does.
+
+    Raises
+    ------
+    ValueError
+        There are fewer rows than pieces, or the batch cannot be cut.
+
+    Examples
+    --------
+    >>> split_evenly(np.arange(5), 3)
+    [array([0]), array([1, 2]), array([3, 4])]
+    """
+    whole_number("pieces", pieces)
+    total = count_rows(batch)
+    if total < pieces:
+        raise ValueError(f"a batch of {total} rows cannot be cut into {pieces} pieces")
+    return _pieces(batch, [number * total // pieces for number in range(pieces + 1)])
+
+
+def _pieces(batch: Any, bounds: Sequence[int]) -> list[Any]:
+    cuts = [slice(start, stop) for start, stop in pairwise(bounds)]
     if isinstance(batch, PackedBatch):
-        return _split_packed(batch, [slice(start, start + rows) for start in starts])
-    return [_cut(batch, slice(start, start + rows), total, "batch") for start in starts]
+        return _split_packed(batch, cuts)
+    return [_cut(batch, cut, bounds[-1], "batch") for cut in cuts]
 
 
 def _is_array(value: Any) -> bool:

@@ -16,6 +16,7 @@ from tinytrain.optim.optimizer import Optimizer
 from tinytrain.tensor import Tensor
 from tinytrain.train import trainer_checks
 from tinytrain.train.accumulation import LossFunction, divide_gradients, pooled_statistics
+from tinytrain.train.batch_norm_choice import choose_summing, warn_of_batch_norm
 from tinytrain.train.batch_schedule import AccumulationSchedule
 from tinytrain.train.callback import Callback
 from tinytrain.train.callback_list import CallbackList
@@ -23,7 +24,6 @@ from tinytrain.train.callbacks.progress_bar import ProgressBar
 from tinytrain.train.checkpoint_folder import CheckpointFolder
 from tinytrain.train.diagnosis import report_failed_step
 from tinytrain.train.evaluating import Evaluating
-from tinytrain.train.exact_batch_norm import choose_summing
 from tinytrain.train.finite import FiniteWatch, NotFiniteError
 from tinytrain.train.log import JsonLinesLog
 from tinytrain.train.meter import Meter
@@ -164,9 +164,13 @@ class Trainer(Evaluating):
         self.config = trainer_checks.checked_config(config)
         if out is not None:
             self.windows.state_dict()
-        self.micro_batches = MicroBatches(model, optimizer, micro_batch_size)
-        splits = self.windows.sizes.largest + (micro_batch_size is not None)
-        self._sum_gradients = choose_summing(model, batch_norm, splits)
+        self.micro_batches = MicroBatches(
+            model, optimizer, micro_batch_size, exact_batch_norm=batch_norm == "exact"
+        )
+        self._sum_gradients = choose_summing(batch_norm)
+        may_split = self.windows.sizes.largest + (micro_batch_size is not None)
+        self._warn_of_batch_norm = partial(warn_of_batch_norm, model, batch_norm, may_split)
+        self._warned = self._warn_of_batch_norm()
         self.item_name, self.progress = trainer_checks.checked_name(item_name), progress
         log = [] if self.out is None else [JsonLinesLog(self.out / "log.jsonl")]
         own = trainer_checks.checked_callbacks(callbacks)
@@ -235,6 +239,7 @@ class Trainer(Evaluating):
     def _train(self) -> None:
         """Make the steps that are left."""
         start_training(self.model)
+        self._warned = self._warned or self._warn_of_batch_norm()
         self._fruitful_epoch = self.windows.epoch
         moment = Moment(self.model, self.windows, positions=self.checkpoints is not None)
         if self.step < self.max_steps and self.owes_evaluation():  # a signal broke it off
@@ -259,7 +264,7 @@ class Trainer(Evaluating):
             if changed and saves:
                 self.save()
 
-    def _note_step(self, loss_sum: Tensor, items: int, seconds: float) -> None:
+    def _note_step(self, loss_sum: Tensor, items: float, seconds: float) -> None:
         """Do what follows a step: records and evaluations."""
         self._fruitful_epoch = self.windows.epoch
         self.meter.add(loss_sum, items, seconds)
@@ -277,7 +282,7 @@ class Trainer(Evaluating):
 
     # ---------------------------------------------------------------- a step
 
-    def _step(self, window: list[Any]) -> tuple[Tensor | None, int]:
+    def _step(self, window: list[Any]) -> tuple[Tensor | None, float]:
         """Make one optimizer step; without supervised items, none."""
         with pooled_statistics(self.model):  # a step that is refused leaves them alone as well
             with self.signals.excusing(BrokenPipeError):
@@ -300,12 +305,12 @@ class Trainer(Evaluating):
         self.windows.made_step(items)
         return loss_sum, items
 
-    def _window_gradients(self, window: list[Any]) -> tuple[Tensor | None, int]:
+    def _window_gradients(self, window: list[Any]) -> tuple[Tensor | None, float]:
         """Sum up the gradients of a window, and tell the callbacks of each micro-batch."""
         self.optimizer.zero_grad()
         after = partial(self.callbacks.on_micro_batch, self)
 
-        def sum_up(pieces: list[Any]) -> tuple[Tensor | None, int]:
+        def sum_up(pieces: list[Any]) -> tuple[Tensor | None, float]:
             self.callbacks.on_window_start(self)
             return self._sum_gradients(self.model, self.stoppable_loss, pieces, after)
 
@@ -329,7 +334,7 @@ class Trainer(Evaluating):
             raise NotFiniteError(f"{error}\n{report}", unchanged=True) from error
 
     def verify_accumulation(
-        self, batch: Any, micro_batches: Sequence[int] = (2, 4)
+        self, batch: Any, micro_batches: Sequence[int] | int = (2, 4)
     ) -> AccumulationReport:
         """Prove that a batch gives the same gradient when split; see `verify.verify_accumulation`.
 

@@ -62,7 +62,8 @@ class WindowStream:
             raise TypeError("the loader must be iterable again for every epoch, not an iterator")
         self.loader, self.last_window = loader, last_window
         self.epoch = self.batches = self._restored_batches = 0
-        self.steps = self.items = 0
+        self.steps = 0
+        self.items: float = 0  # a float where items have weights
         self.last_indices: list[Any] = []
 
     @property
@@ -70,7 +71,7 @@ class WindowStream:
         """How many micro-batches the present window takes, unless it is an epoch's last."""
         return self.sizes.accumulation_steps(self.steps, self.items)
 
-    def made_step(self, items: int) -> None:
+    def made_step(self, items: float) -> None:
         """Count an optimizer step over so many items: a schedule's next window depends on it."""
         self.steps, self.items = self.steps + 1, self.items + items
 
@@ -173,7 +174,7 @@ class WindowStream:
                 f"this run has {own[0]} ({own[1]!r})"
             )
         epoch, batches = int(state["epoch"]), int(state["batches"])
-        steps, items = int(state["steps"]), int(state["items"])
+        steps, items = int(state["steps"]), state["items"]  # a float where items have weights
         self.loader.load_state_dict(state["loader"])
         self.epoch, self.batches, self._restored_batches = epoch, batches, batches
         self.steps, self.items = steps, items

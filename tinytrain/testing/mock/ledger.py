@@ -192,20 +192,28 @@ def count_wait(reason: str = EXPLICIT) -> None:
 def current_operation() -> str:
     """Name what is running: ``"Linear.backward"``, or else the nearest public tinytrain function.
 
-    The call stack knows it, so that the engine needs no bookkeeping for the sake of the mock.
+    The call stack knows it, so that the engine needs no bookkeeping for the sake of the mock. As
+    few frames as possible are asked for their variables: up to Python 3.12 a frame that was asked
+    keeps them, and with them arrays that a memory ledger would go on counting.
     """
     nearest = "outside tinytrain"
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        owner = frame.f_locals.get("self")
         method = frame.f_code.co_name
-        if isinstance(owner, Function):
-            if method in ("forward", "backward"):
-                return f"{owner.name}.{method}"
-        elif nearest == "outside tinytrain" and _is_public(frame):
+        if method in ("forward", "backward") and _is_called_by_engine(frame):
+            return f"{frame.f_locals['self'].name}.{method}"
+        if nearest == "outside tinytrain" and _is_public(frame):
+            owner = frame.f_locals.get("self")
             nearest = method if owner is None else f"{type(owner).__name__}.{method}"
         frame = frame.f_back
     return nearest
+
+
+_ENGINE = (Function.__call__.__code__, Function.input_gradients.__code__)
+
+
+def _is_called_by_engine(frame: FrameType) -> bool:
+    return frame.f_back is not None and frame.f_back.f_code in _ENGINE
 
 
 _MACHINERY = ("tinytrain.testing.mock", "tinytrain.kernels", "tinytrain.backend")
