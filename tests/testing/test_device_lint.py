@@ -26,6 +26,7 @@ HOST_FILES = {
     "kernels/special.py": "a kernel's NumPy form",
     "models/gpt.py": "samples tokens on the host",
     "testing/": "compares and reports on the host",
+    "train/numpy_source.py": "looks at NumPy's random generators, which are on the host",
     "train/checkpoint.py": "writes and reads files",
     "train/checkpoint_manifest.py": "writes and reads files",
     "train/random_state.py": "looks at random generators, which are on the host",

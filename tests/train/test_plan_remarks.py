@@ -107,7 +107,7 @@ def test_numbers_that_are_not_finite_or_not_positive(name, value):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"lr": 0.1, "lr_total": 0}, "lr_total must be a whole number of at least 1, got 0"),
+        ({"lr": 0.1, "lr_total": 0}, "lr_total must be a whole number of at least 1, but got 0"),
         ({"fixed_bytes": 10}, "fixed_bytes says nothing without memory and bytes_per_row"),
     ],
 )

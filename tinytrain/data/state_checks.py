@@ -139,8 +139,13 @@ def check_readers(state: dict[str, Any], readers: tuple[int, ...] | None) -> Non
         Which names the number, and says what to do.
     """
     noted = state["num_workers"]
-    if noted is None or readers is None:
+    if noted is None:
         return
+    if readers is None:
+        raise ValueError(
+            f"the state is of an iterable data set, read with num_workers={noted}, and this loader "
+            "has a map-style one"
+        )
     if state["epoch_begun"] and noted not in readers:
         raise ValueError(
             "the state is from the middle of an epoch of an iterable data set that was read with "

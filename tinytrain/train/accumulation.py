@@ -87,6 +87,17 @@ def sum_gradients(
     """Do what `accumulate_gradients` does, but for the pooling of batch statistics.
 
     `after_micro_batch` is called with the number of items each time that gradients were added.
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> model = tt.nn.Linear(2, 1, bias=False)
+    >>> def loss_function(model, batch):
+    ...     return model(batch).sum(), len(batch)
+    >>> sum_gradients(model, loss_function, [tt.ones(3, 2), tt.ones(1, 2)])[1]
+    4
+    >>> model.weight.grad.tolist()
+    [[4.0, 4.0]]
     """
     pooling = pooling_layers(model)
 

@@ -208,6 +208,13 @@ def verify_checkpoint(path: str | Path) -> None:
     ------
     FileNotFoundError, CheckpointError
         As for `load_checkpoint`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_checkpoint(Path(folder) / "c.npz", {"w": np.ones(2)}, {"step": 3})
+    ...     verify_checkpoint(Path(folder) / "c.npz")
     """
     with _opened(Path(path)) as file:
         manifest, members = _read_manifest(file)

@@ -62,6 +62,15 @@ class Culprit:
     difference : float
         |split - whole| / |whole| of what it computed, for the same input.
     reason : str
+
+    Examples
+    --------
+    >>> import tinytrain as tt
+    >>> model, loss = tt.models.MLP([2, 4, 2], batch_norm=True), tt.models.classification_loss
+    >>> batch = np.eye(4, 2, dtype=np.float32), np.array([0, 1, 0, 1])
+    >>> for culprit in tt.train.verify_accumulation(model, loss, batch).culprits:
+    ...     culprit.name, culprit.layer
+    ('layers.1', 'BatchNorm1d')
     """
 
     name: str

@@ -15,6 +15,14 @@ class NotFiniteError(FloatingPointError):
     ----------
     unchanged : bool
         Whether parameters and running statistics still are those before the step.
+
+    Examples
+    --------
+    >>> try:
+    ...     raise NotFiniteError("the loss is nan", unchanged=True)
+    ... except FloatingPointError as error:
+    ...     print(error, error.unchanged)
+    the loss is nan True
     """
 
     def __init__(self, message: str, unchanged: bool) -> None:

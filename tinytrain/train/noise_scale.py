@@ -48,6 +48,11 @@ class GradientNoise:
         |G|^2, of the mean gradient; an estimate, which may be negative.
     variance : float
         tr(S), the summed variance of one item's gradient.
+
+    Examples
+    --------
+    >>> GradientNoise(squared_norm=0.5, variance=64.0).noise_scale
+    128.0
     """
 
     squared_norm: float

@@ -16,7 +16,13 @@ paper on the linear one goes from 256 rows to 8,192."""
 
 
 class Remark(NamedTuple):
-    """One finding: whether all is well, and what there is to say."""
+    """One finding: whether all is well, and what there is to say.
+
+    Examples
+    --------
+    >>> all(remark.fine for remark in judge_plan(BatchPlan(micro_batch=16, accumulation_steps=8)))
+    True
+    """
 
     fine: bool
     text: str

@@ -74,8 +74,16 @@ def _check_numbers(value: Any) -> None:
         raise ValueError(f"a number in it has {value.bit_length()} bits, above 64")
 
 
+def _checked_items(items: Any) -> float:
+    """Return a number of items, or the sum of the weights of a weighted loss."""
+    if not _is_number(items) or not 0 <= items < math.inf:
+        raise ValueError(f"items is {items!r:.40}")
+    number: float = items
+    return number
+
+
 def _check_meter(meter: Any) -> None:
-    items = whole_number("items", _dictionary("meter", meter)["items"], least=0)
+    items = _checked_items(_dictionary("meter", meter)["items"])
     loss_sum, seconds = meter["loss_sum"], meter["seconds"]
     if not _is_number(seconds) or not 0 <= seconds < math.inf:
         raise ValueError(f"seconds is {seconds!r:.40}")
@@ -98,8 +106,9 @@ def _check_evaluation(evaluated: Any) -> None:
 
 
 def _check_windows(windows: Mapping[str, Any]) -> None:
-    for name in ("epoch", "batches", "steps", "items"):
+    for name in ("epoch", "batches", "steps"):
         whole_number(name, windows[name], least=0)
+    _checked_items(windows["items"])
     _check_generators(windows["loader"])
 
 

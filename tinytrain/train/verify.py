@@ -36,6 +36,11 @@ class SplitDifference:
     micro_batches : int
     gradient, loss : float
         |split - whole| / |whole|, of all gradients as one vector, and of the mean loss.
+
+    Examples
+    --------
+    >>> SplitDifference(micro_batches=4, gradient=2e-8, loss=0.0).micro_batches
+    4
     """
 
     micro_batches: int
