@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "tinytrain"
 
 FLOORS = [
-    {"backend", "allocator", "dtypes", "generator", "twister", "in_place", "data"},
+    {"backend", "allocator", "dtypes", "generator", "twister", "in_place", "view_families", "data"},
     {"autograd", "anomaly", "kernels", "memory"},
     {"ops"},
     {"tensor", "tensor_methods", "creation", "functions", "linalg"},
