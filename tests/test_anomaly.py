@@ -167,10 +167,118 @@ def test_infinities_excuse_their_own_elements_only():
             tt.tensor([[1.0], [3e38]]) * tt.tensor([-INF, 10.0])
 
 
-def test_infinities_on_purpose_excuse_other_operations_as_a_whole():
+MASKED_ROWS = [[-INF, 0.5], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("call", "operation"),
+    [
+        (lambda: leaf(-INF, 1e3).exp(), r"Exp made inf \(element \(1,\); 1 of 2"),
+        (lambda: tt.tensor([[-INF, 1e38], [3e38, 3e38]]).sum(1), r"Sum made inf \(element \(1,"),
+        (lambda: tt.tensor([[-INF, 1e38], [3e38, 3e38]]).mean(1), r"Mean made inf \(element \(1,"),
+        (lambda: tt.tensor([[-INF, 1.0], [3e38, 3e38]]).prod(1), r"Prod made inf \(element \(1,"),
+        (lambda: leaf(INF, 0.0).log(), r"Log made -inf \(element \(1,\)"),
+        (lambda: tt.tensor([INF, 1e39], dtype=tt.float64).float(), r"Cast made inf \(element \(1,"),
+        (lambda: leaf(INF, 3e38).cumsum(0) + leaf(3e38, 3e38).cumsum(0), r"Cumsum made inf"),
+        (lambda: tt.tensor([[INF, 1.0], [3e38, 3e38]]) @ tt.ones(2, 1), "Matmul made inf"),
+        (lambda: 1 / leaf(INF, 0.0), r"made inf \(element \(1,\)"),
+        (lambda: leaf(3e38, 1.0).masked_fill(tt.tensor([False, True]), -INF) * 10, "Mul made inf"),
+    ],
+)
+def test_infinities_excuse_only_what_comes_from_them(call, operation):
+    with detect_anomaly(), pytest.raises(AnomalyError, match=operation):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x.exp(),
+        lambda x: x.clamp(-1.0, 2.0),
+        lambda x: x.sum(1),
+        lambda x: x.mean(0),
+        lambda x: x.amax(1),
+        lambda x: x.amin(1),
+        lambda x: x.logsumexp(1),
+        lambda x: x.softmax(1),
+        lambda x: x.log_softmax(1),
+        lambda x: x.cumsum(1),
+        lambda x: x.relu(),
+        lambda x: -x,
+        lambda x: x * 2.0 + 1.0,
+        lambda x: x.sort(1)[0],
+        lambda x: x.topk(1)[0],
+        lambda x: x.flip(0),
+        lambda x: tt.cat([x, x]),
+        lambda x: x.reshape(-1)[1:],
+        lambda x: x.gather(1, tt.tensor([[0], [1]])),
+        lambda x: x.masked_fill(tt.tensor([True, False]), -INF),
+        lambda x: F.pad(x, (1, 1), value=-INF),
+        lambda x: F.max_pool1d(x[None], 2),
+        lambda x: x.tril() + tt.full((2, 2), -INF).triu(1),
+        lambda x: tt.maximum(x, tt.tensor([-INF, 1.0])),
+        lambda x: x.to(tt.float64),
+        lambda x: x.abs().sqrt(),
+        lambda x: F.cross_entropy(x, tt.tensor([1, 0])),
+        lambda x: F.nll_loss(x.log_softmax(1), tt.tensor([1, 0])),
+        lambda x: F.softplus(x),
+    ],
+)
+def test_infinities_on_purpose_go_through_operations(call):
     with detect_anomaly():
-        assert leaf(-INF, 1e3).exp().tolist() == [0.0, INF]
-        assert leaf(-INF, 1.0).clamp(0.0, 2.0).tolist() == [0.0, 1.0]
+        call(tt.tensor(MASKED_ROWS))
+
+
+@pytest.mark.parametrize(
+    ("loss", "operation"),
+    [
+        (lambda x: F.cross_entropy(x, tt.tensor([0, 1])), "CrossEntropy made inf"),
+        (
+            lambda x: F.cross_entropy(x, tt.tensor([0, 1]), reduction="none"),
+            "CrossEntropy made inf",
+        ),
+        (lambda x: F.nll_loss(x.log_softmax(1), tt.tensor([0, 1])), "LogLikelihood made inf"),
+        (lambda x: F.smooth_l1_loss(x, tt.zeros(2, 2)), "Huber made inf"),
+        (lambda x: F.binary_cross_entropy_with_logits(x, tt.ones(2, 2)), "Logits made inf"),
+    ],
+)
+def test_an_infinite_loss_is_always_named(loss, operation):
+    x = tt.tensor(MASKED_ROWS, requires_grad=True)
+    with detect_anomaly(), pytest.raises(AnomalyError, match=operation):
+        loss(x)
+
+
+def test_backward_of_an_infinite_loss_of_ones_own():
+    x = tt.tensor(MASKED_ROWS, requires_grad=True)
+    with detect_anomaly():
+        loss = -x.log_softmax(1)[0, 0]
+        with pytest.raises(
+            AnomalyError, match=r"backward was called on inf .*result of Neg(.|\n)*at"
+        ):
+            loss.backward()
+        (-x.log_softmax(1)[0, 1]).backward()
+
+
+def test_running_again_leaves_the_node_alone():
+    x = leaf(-INF, 1.0)
+    with detect_anomaly():
+        y = x.log_softmax(0)
+        y[1].backward()
+    assert x.grad.tolist() == [0.0, 0.0]
+
+
+class Refusing(Function):
+    """It has no answer for finite inputs, and is then excused as a whole."""
+
+    def forward(self, x):
+        if not np.isinf(host(x)).any():
+            raise ValueError("finite")
+        return x * 1.0
+
+
+def test_an_operation_that_cannot_run_again():
+    with detect_anomaly():
+        assert tt.apply(Refusing(), tt.tensor([-INF, 1.0])).tolist() == [-INF, 1.0]
 
 
 def test_gradient_that_overflows_while_it_is_collected():

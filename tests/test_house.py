@@ -20,7 +20,17 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "tinytrain"
 
 FLOORS = [
-    {"backend", "allocator", "checks", "dtypes", "generator", "twister", "in_place", "data"},
+    {
+        "backend",
+        "allocator",
+        "checks",
+        "dtypes",
+        "generator",
+        "twister",
+        "in_place",
+        "view_families",
+        "data",
+    },
     {"autograd", "anomaly", "kernels", "memory"},
     {"ops"},
     {"tensor", "tensor_methods", "creation", "functions", "linalg"},

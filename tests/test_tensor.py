@@ -222,7 +222,8 @@ def test_reductions_keep_floats_and_count_in_int64(one):
     floating = x.dtype.kind == "f"
     for result in (x.sum(), x.sum(1)):
         assert result.dtype == (one if floating else "int64")
-    assert x.argmax(1).dtype == np.int64
+    if x.dtype != np.bool_:  # of which PyTorch has no argmax
+        assert x.argmax(1).dtype == np.int64
     if floating:
         assert x.mean().dtype == x.var(1).dtype == x.amax(0).dtype == one
     else:

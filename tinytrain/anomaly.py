@@ -9,8 +9,10 @@ import linecache
 import math
 import os
 import sys
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
+from copy import copy
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -28,7 +30,7 @@ from tinytrain.autograd import (
     kept_by,
     remove_watcher,
 )
-from tinytrain.backend import Array, is_array, to_host
+from tinytrain.backend import Array, as_array, is_array, to_host, xp_of
 
 PACKAGE = f"{Path(__file__).parent}{os.sep}"
 
@@ -70,10 +72,11 @@ class detect_anomaly:
     the block too.
 
     - A NaN raises wherever it appears, forward or backward.
-    - An Inf raises where the operation made it: none of its inputs and settings was infinite. So
-      the -inf of a mask is let through, and log(0), 1/0 and an overflow are not. Operations that
-      broadcast are judged element by element; others, such as `exp` or `matmul`, as a whole: an
-      infinite element of an input excuses them everywhere.
+    - An Inf raises where the operation made it. So the -inf of a mask is let through, and log(0),
+      1/0 and an overflow are not. Where inputs or settings are infinite, the operation is run once
+      more with 0.5 in their place: what is infinite all the same does not come from them.
+    - An infinite loss always raises: one that a loss function computed, and whatever `backward` is
+      called on.
     - Of gradients every Inf raises, also in the sum that a leaf collects in `grad`.
     - An optimizer's step that makes a parameter NaN or infinite raises.
     - An array that an operation saved for backward must be the same when backward comes: a write
@@ -134,6 +137,15 @@ class AnomalyWatcher(Watcher):
         if True in node.needs:
             self.origins[node] = origin
             self.sums[node] = [checksum(array) for array in arrays_in(kept_by(node))]
+
+    def before_walk(self, root: Function, output: Array) -> None:
+        """Look at the loss."""
+        found = bad_value(output)
+        if found is not None:
+            raise AnomalyError(
+                f"backward was called on {found}, the result of {root.name}: no gradient of it "
+                f"means anything{self._at(root)}"
+            )
 
     def before_backward(self, node: Function, gradient: Array) -> None:
         """Look at the gradient that reached a node, and at what the node saved."""
@@ -256,22 +268,44 @@ def has_infinity(values: Sequence[Any]) -> bool:
     >>> has_infinity([1.0, np.array([0.0, -np.inf])]), has_infinity([2.0, "inf"])
     (True, False)
     """
-    if any(isinstance(value, float) and math.isinf(value) for value in values):
+    if any(map(_is_infinite_number, values)):
         return True
     floats = (array for array in arrays_in(values) if array.dtype.kind == "f")
     return any(bool(np.isinf(to_host(array)).any()) for array in floats)
 
 
 def _excused(node: Function, inputs: Sequence[Any], output: Array) -> Any:
-    """Say where an infinite output comes from an infinite input."""
-    arrays = [to_host(value) for value in inputs if is_array(value) and value.dtype.kind == "f"]
-    numbers = [value for value in inputs if not is_array(value)]
-    if not node.broadcasts or has_infinity([*numbers, *_numbers(node)]):
-        return has_infinity([*inputs, *_numbers(node)])
-    excused = np.zeros(output.shape, dtype=bool)
-    for array in arrays:
-        excused |= np.isinf(array)
-    return excused
+    """Say where an infinite output comes from infinite inputs or settings.
+
+    There it becomes finite when they do.
+    """
+    if node.is_loss or not has_infinity([*inputs, *_numbers(node)]):
+        return False
+    again = copy(node)
+    vars(again).update(
+        {name: 0.5 for name, value in vars(node).items() if _is_infinite_number(value)}
+    )
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = to_host(as_array(again.forward(*map(_without_infinities, inputs))))
+    except Exception:  # it has no answer for these: then its inputs excuse it as a whole
+        return True
+    return np.isfinite(found) if found.shape == output.shape else True
+
+
+def _is_infinite_number(value: Any) -> bool:
+    return isinstance(value, float) and math.isinf(value)
+
+
+def _without_infinities(value: Any) -> Any:
+    """Put a harmless number in the place of infinities: 0 and 1 are special to many operations."""
+    if _is_infinite_number(value):
+        return 0.5
+    if not is_array(value) or value.dtype.kind != "f":
+        return value
+    xp = xp_of(value)
+    return xp.where(xp.isinf(value), value.dtype.type(0.5), value)
 
 
 def arrays_in(value: Any) -> Iterator[Array]:

@@ -102,8 +102,10 @@ class Function:
     differentiable : bool
         False for comparisons and the like: their outputs never require gradients.
     rearranges : bool
-        True where the output holds values of the first input only: what is known about their range
-        stays known.
+        True where the output holds values of the first input only, or is a view of it: what is
+        known about their range stays known, and a view is noted (`tinytrain.view_families`).
+    is_loss : bool
+        True for losses: an infinite one is an anomaly, whatever came in.
 
     Examples
     --------
@@ -123,6 +125,7 @@ class Function:
     broadcasts: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
     rearranges: ClassVar[bool] = False
+    is_loss: ClassVar[bool] = False
 
     needs: Sequence[bool] = ()
     saved: tuple[Any, ...] = ()
@@ -405,6 +408,9 @@ class Watcher:
 
     def after_forward(self, node: Function, inputs: Sequence[Any], output: Array) -> None:
         """Look at what an operation computed."""
+
+    def before_walk(self, root: Function, output: Array) -> None:
+        """Look at what is about to be differentiated."""
 
     def before_backward(self, node: Function, gradient: Array) -> None:
         """Look at the gradient that reached a node, and at what the node saved."""

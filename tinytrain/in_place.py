@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from tinytrain.backend import Array
+from tinytrain.view_families import families, family_of
 
 
 class Hold:
@@ -139,7 +140,9 @@ def _unlock(reference: _Reference) -> None:
 def held_by(function: Any, arrays: Iterable[Array], output: Array) -> list[Hold]:
     """Hold those arrays that a node needs: it saved them, or a view, or its output is a view.
 
-    Of an array that shows the whole of another one, as a transpose does, the other is held too.
+    Of an array that shows the whole of another one, as a transpose does, the other is held too, and
+    so is every array of which an operation made a view that shows the same memory: a write to any
+    of them is a write to what the node needs.
 
     Parameters
     ----------
@@ -173,6 +176,8 @@ def held_by(function: Any, arrays: Iterable[Array], output: Array) -> list[Hold]
         owner = getattr(array, "base", None)
         if owner is not None and _shows_all_of(array, owner):
             holds.append(hold(owner))
+        if families and (id(array) in families or id(owner) in families):
+            holds += [hold(other) for other in family_of(array, owner) if other is not array]
     return holds
 
 

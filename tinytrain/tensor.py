@@ -20,6 +20,7 @@ from tinytrain.tensor_methods.elementwise import ElementwiseMethods
 from tinytrain.tensor_methods.positions import PositionMethods
 from tinytrain.tensor_methods.products import ProductMethods
 from tinytrain.tensor_methods.reductions import ReductionMethods, ValuesAndIndices
+from tinytrain.view_families import note_view
 
 __all__ = ["Operand", "Scalar", "Tensor", "ValuesAndIndices", "apply"]
 
@@ -67,8 +68,11 @@ def apply(function: Function, *inputs: Any) -> "Tensor":
             needs.append(False)
     if not (True in needs and function.differentiable and autograd.is_grad_enabled()):
         output = Tensor(function(*arrays))
-        if function.rearranges and inputs[0]._known_range is not None:
-            output.extremes = inputs[0].extremes
+        if function.rearranges:
+            source = inputs[0]._source
+            note_view(output.data, arrays[0] if source is None else source)
+            if inputs[0]._known_range is not None:
+                output.extremes = inputs[0].extremes
         return output
     function.needs = needs
     data = function(*arrays)
@@ -93,11 +97,15 @@ def apply(function: Function, *inputs: Any) -> "Tensor":
         if exposed and (function.saved or data.base is not None):
             function.holds = [*function.holds, *held_by(function, exposed, data)]
         output = Tensor.__new__(Tensor)  # without the checks of __init__
-        output.data, output._leaf, output._known_range = data, None, None
+        output.data, output._leaf, output._known_range, output._source = data, None, None, None
     else:
         if exposed and (function.saved or function.rearranges):
             function.holds = [*function.holds, *held_by(function, exposed, data)]
         output = Tensor(data)
+    if function.rearranges:
+        source = arrays[0] if inputs[0].node is None else inputs[0]._source
+        if source is not None and getattr(data, "base", source) is not None:  # looked at if needed
+            output._source = source
     function.edges, function.inputs = edges, shapes_and_dtypes
     output.node = function
     output._requires_grad = True
@@ -149,7 +157,8 @@ class Tensor(
     tensor([2., 4.], dtype=float32, device=cpu)
     """
 
-    __slots__ = ("__weakref__", "_leaf", "_requires_grad", "node")
+    __slots__ = ("__weakref__", "_leaf", "_requires_grad", "_source", "node")
+    _source: Array | None  # the leaf's array of which recorded operations made this a view
     _apply = staticmethod(apply)  # without a call in between
     __array_ufunc__ = None  # NumPy's operators leave arithmetic with tensors to the tensor
 
@@ -161,7 +170,7 @@ class Tensor(
         self.data = data
         self.node: Function | None = None
         self._leaf: LeafGradient | None = None
-        self._known_range = None
+        self._known_range = self._source = None
         self._requires_grad = False
         if requires_grad:
             self.requires_grad = True
@@ -263,6 +272,8 @@ class Tensor(
         if self.node is None:
             self.leaf_gradient.add(gradient.data)
         else:
+            for watcher in autograd.watchers():
+                watcher.before_walk(self.node, self.data)
             autograd.backward(self.node, gradient.data, retain_graph)
 
     def _check_gradient(self, gradient: "Tensor") -> None:
@@ -288,6 +299,8 @@ class Tensor(
     def detach(self) -> "Tensor":
         """Return a tensor that shares the array but is cut off from the graph."""
         detached = Tensor(self.data)
+        if self._source is not None:
+            note_view(self.data, self._source)
         detached.extremes = self.extremes
         return detached
 

@@ -22,10 +22,14 @@ def test_variance_of_fewer_values_than_the_correction(correction, axis, device):
     for spread in (tt.var, tt.std):
         assert spread(x, axis, correction=correction).item() == INF
     tt.var(x, axis, correction=correction).backward()
-    assert x.grad.tolist() == [-INF, -INF, INF]
+    along = {3: [-INF, -INF, INF], 4: [4, 2, -6], 3.5: [8, 4, -12]}  # 2 (x - 3) / (3 - correction)
+    assert x.grad.tolist() == ([INF] * 3 if axis is None else along[correction])
     x.grad = None
     tt.std(x, axis, correction=correction).backward()
-    assert np.isnan(x.grad.tolist()).all()
+    if axis is None or correction == 3:
+        assert np.isnan(x.grad.tolist()).all()
+    else:
+        assert x.grad.tolist() == [0, 0, 0]
 
 
 def test_variance_of_equal_values_and_a_large_correction(device):

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pkgutil
 
+import numpy as np
 import pytest
 from op_sample import about, tensors_of
 from op_samples import SAMPLES
@@ -72,6 +73,23 @@ def test_samples_run_their_operations(monkeypatch):
         output = sample.function(tt, *tensors_of(sample))
         assert sample.operation in seen, str(sample)
         assert output.requires_grad == (sample in DIFFERENTIABLE), str(sample)
+
+
+def test_operations_that_make_views_say_so(monkeypatch):
+    """By `rearranges`, and of the first input: views are noted by it, see `view_families`."""
+    original = Function.__call__
+
+    def looking(self, *inputs):
+        output = original(self, *inputs)
+        for i, array in enumerate(inputs):
+            if isinstance(array, np.ndarray) and np.may_share_memory(output, array):
+                assert self.rearranges, self.name
+                assert i == 0, self.name
+        return output
+
+    monkeypatch.setattr(Function, "__call__", looking)
+    for sample in SAMPLES:
+        sample.function(tt, *tensors_of(sample))
 
 
 # ---------------------------------------------------------------- gradients

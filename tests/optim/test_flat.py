@@ -234,11 +234,10 @@ def test_zero_grad():
     assert second.grad.tolist() == [3, 3, 3]
 
 
-@pytest.mark.parametrize("copier", [copy.deepcopy, pickle.dumps])
-def test_an_optimizer_cannot_be_copied_by_accident(copier):
+def test_an_optimizer_cannot_be_pickled():
     optimizer = SGD(parameters((2,)))
     with pytest.raises(TypeError, match=r"cannot .*pickle"):
-        copier(optimizer)
+        pickle.dumps(optimizer)
 
 
 def test_a_copied_model_is_free_of_the_optimizer():

@@ -202,12 +202,13 @@ def test_a_state_that_does_not_fit_is_refused_whole(change, message):
     assert_same_state(resumed, twin)
 
 
-def test_the_state_of_another_optimizer_is_refused():
+def test_a_state_that_does_not_fit_is_refused():
     states = {}
     for kind in MAKERS:
         parameters, optimizer = make(kind, start_values(np.float64))
         advance(parameters, optimizer, 0, 5)
         states[kind] = optimizer.state_dict()
+        del states[kind]["optimizer"]  # a state that does not say of which class it is
     for kind, other in (("adamw", "momentum"), ("momentum", "adamw"), ("sgd", "adamw")):
         _, optimizer = make(kind, start_values(np.float64))
         with pytest.raises(ValueError, match=r"missing|unexpected|made with"):
@@ -379,3 +380,68 @@ def test_a_closure_computes_the_gradients():
         assert optimizer.step(closure).item() == 3
     assert weight.tolist() == [-0.5]
     assert optimizer.step() is None
+
+
+# ---------------------------------------------------------------- state of another class
+
+
+CLASSES = {"SGD": SGD, "Adam": Adam, "AdamW": AdamW, "RMSprop": RMSprop, "Lion": Lion}
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+@pytest.mark.parametrize("source", CLASSES)
+@pytest.mark.parametrize("target", CLASSES)
+def test_state_of_another_class_is_refused(source, target, steps):
+    weight, other = (tt.ones(2, requires_grad=True) for _ in range(2))
+    first, second = CLASSES[source]([weight], lr=0.5), CLASSES[target]([other], lr=0.25)
+    for _ in range(steps):
+        weight.grad = tt.ones(2)
+        first.step()
+    state = first.state_dict()
+    assert state["optimizer"] == source
+    if source == target:
+        second.load_state_dict(state)
+        assert second.param_groups[0]["lr"] == 0.5
+        return
+    with pytest.raises(ValueError, match=f"is of {source}, not of {target}: what is in it"):
+        second.load_state_dict(state)
+    assert second.param_groups[0]["lr"] == 0.25
+
+
+def test_state_without_a_class_is_taken_where_it_fits():
+    weight, other = (tt.ones(2, requires_grad=True) for _ in range(2))
+    state = Adam([weight], lr=0.5).state_dict()
+    del state["optimizer"]
+    optimizer = Adam([other], lr=0.25)
+    optimizer.load_state_dict(state)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+# ---------------------------------------------------------------- state that would be lost
+
+
+class Rebinding(Optimizer):
+    state_names = ("mean",)
+
+    def __init__(self, params, name="mean"):
+        super().__init__(params, {"lr": 0.1})
+        self.name = name
+
+    def update(self, parameter, gradient, state, settings, step):
+        state[self.name] = 0.9 * state["mean"] + gradient
+        parameter -= settings["lr"] * state[self.name]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mean", r"put another array under state\['mean'\].*write into the one that is there"),
+        ("other", r"put 'other' into the state.*name it in state_names, now \('mean',\)"),
+    ],
+)
+def test_state_that_is_replaced_is_an_error(name, message):
+    weight = tt.ones(2, requires_grad=True)
+    optimizer = Rebinding([weight], name)
+    weight.grad = tt.ones(2)
+    with pytest.raises(RuntimeError, match=message):
+        optimizer.step()

@@ -38,3 +38,18 @@ def test_rmsprop_takes_the_settings_that_the_rule_names():
     found = square_root_scaling(1e-3, 32, 64)
     optimizer = RMSprop([tt.ones(1, requires_grad=True)], found.lr, found.betas[1], found.eps)
     assert optimizer.param_groups[0]["alpha"] == pytest.approx(0.998)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"betas": 0.9}, "betas must be two numbers, got 0.9"),
+        ({"betas": ("a", 0.9)}, r"betas must be two numbers, got \('a', 0.9\)"),
+        ({"betas": (0.9,)}, "betas must be two numbers"),
+        ({"eps": "x"}, "eps must be a number, got 'x'"),
+        ({"eps": None}, "eps must be a number, got None"),
+    ],
+)
+def test_settings_that_are_no_numbers(settings, message):
+    with pytest.raises(TypeError, match=message):
+        square_root_scaling(0.1, 1, 2, **settings)

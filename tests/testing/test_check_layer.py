@@ -1,6 +1,8 @@
 """`check_layer`: right layers pass, and every planted fault is named in words."""
 
+import random
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -29,6 +31,7 @@ EVERYTHING = [
     "parameters",
     "instances",
     "modes",
+    "batch sizes",
     "dtype",
     "gradients reach",
     "state dict",
@@ -277,7 +280,54 @@ class NotATensor(Scale):
         return {"x": x}
 
 
+class SetsErrors(Scale):
+    def forward(self, x):
+        np.seterr(under="raise")
+        return super().forward(x)
+
+
+class SetsWarnings(Scale):
+    def forward(self, x):
+        warnings.simplefilter("ignore")
+        return super().forward(x)
+
+
+class SeedsPython(Scale):
+    def forward(self, x):
+        random.seed(0)
+        return super().forward(x)
+
+
+class DrawsFromPython(Scale):
+    def forward(self, x):
+        random.random()
+        return super().forward(x)
+
+
+class FourRows(Scale):
+    def forward(self, x):
+        return super().forward(x.reshape(4, 3))
+
+
+class DependsOnTheSize(Scale):
+    def forward(self, x):
+        return super().forward(x) * (1.0 if len(x) == 4 else 2.0)
+
+
+class CountsCalls(Scale):
+    def forward(self, x):
+        self.calls = getattr(self, "calls", 0) + 1
+        return super().forward(x) * self.calls
+
+
 FAULTS = [
+    (SetsErrors, r"global state: train\(True\) .*changed np.errstate"),
+    (SetsWarnings, r"global state: .*changed the filters of warnings"),
+    (SeedsPython, r"global state: .*changed Python's random state"),
+    (DrawsFromPython, r"global state: .*changed Python's random state"),
+    (FourRows, r"batch sizes: with 5 instead of 4 rows .*raised ValueError.*batch_axis=None"),
+    (DependsOnTheSize, r"batch sizes: output 0, .*5 instead of 4 rows .*depend on the batch"),
+    (CountsCalls, r"modes: output 0, .*count no calls"),
     (PlainTensor, r"parameters: shift is a plain Tensor, .*register_buffer"),
     (OtherOrder, r"parameters: two instances have their parameters in other orders"),
     (SwitchesItself, r"modes: the layer has training=True after train\(False\)"),
@@ -375,3 +425,23 @@ def test_what_is_no_layer(layer):
 def test_what_cannot_be_checked():
     with pytest.raises(TypeError, match=r"takes an nn\.Module"):
         check_layer(lambda: 3, X)
+
+
+class MeanOverRows(Scale):
+    def forward(self, x):
+        return super().forward(x - x.mean(0))
+
+
+def test_batch_sizes_of_layers_whose_rows_mix_and_without_a_batch():
+    assert check_layer(MeanOverRows, X)
+    assert check_layer(FourRows, X, batch_axis=None)
+    assert check_layer(lambda: nn.GRU(3, 2, batch_first=True), X[:, None] * np.ones((1, 2, 1)))
+    assert check_layer(lambda: nn.GRU(3, 2), X[:, None] * np.ones((1, 2, 1)), batch_axis=1)
+
+
+def test_global_state_is_left_as_it_was():
+    before = random.getstate(), np.geterr(), list(warnings.filters)
+    for fault in (SeedsPython, DrawsFromPython, SetsErrors, SetsWarnings):
+        with pytest.raises(CheckError):
+            check_layer(fault, X)
+        assert (random.getstate(), np.geterr(), list(warnings.filters)) == before

@@ -44,6 +44,7 @@ EVERYTHING = [
     "read-only arrays",
     "float32",
     "memory layouts",
+    "no axes",
     "no graph under no_grad",
     "gradient",
     "gradients asked for",
@@ -360,7 +361,29 @@ class TooManyGradients(Right):
         return (*super().backward(gradient), gradient)
 
 
+class WithoutAxes(Right):
+    def forward(self, x, y):
+        return super().forward(x, y) if x.ndim else super().forward(x, y) + 1.0
+
+
+class KnowsItsNeeds(Right):
+    def forward(self, x, y):
+        assert self.needs[0] in (True, False)
+        return super().forward(x, y)
+
+
+class EverySeventhCall(Right):
+    calls = 0
+
+    def forward(self, x, y):
+        EverySeventhCall.calls += 1
+        return super().forward(x, y) + (self.calls % 7 == 0)
+
+
 FAULTS = [
+    (WithoutAxes, {}, r"no axes: output 0, element \(\) .*in the shape \(1,\) that is what comes"),
+    (KnowsItsNeeds, {}, r"no graph under no_grad: it raised IndexError: .*ask any\(self.needs\)"),
+    (EverySeventhCall, {}, r"float32: output 0, .*(keep no state|that is what float64 gives)"),
     (WrongFactor, {}, r"gradient: input 1, element .*analytic .*derive backward anew"),
     (lambda x, y: x.data * 2, {}, r"result: the function returned a ndarray; return a Tensor"),
     (lambda x, y: (x * y, 3), {}, r"result: output 1 is a int; return Tensors"),

@@ -33,12 +33,13 @@ def by_formula(parameter, gradient, keep, step):
 
 
 EVERYTHING = [
-    "descent",
+    "zero_grad",
+    "update",
+    "gradients",
     "one by one",
     "simple loop",
-    "gradients",
+    "descent",
     "no gradient",
-    "zero_grad",
     "state",
     "settings",
     "groups",
@@ -216,8 +217,41 @@ class RateAsASwitch(Momentum):
         parameter -= 0.05 * gradient if settings["lr"] else 0.0
 
 
+class Rebinds(Momentum):
+    def update(self, parameter, gradient, state, settings, step):
+        parameter = parameter - settings["lr"] * gradient
+
+
+class RebindsItsState(Momentum):
+    def update(self, parameter, gradient, state, settings, step):
+        state["buffer"] = 0.5 * state["buffer"] + gradient
+        parameter -= settings["lr"] * state["buffer"]
+
+
+class DecaysItsRate(Momentum):
+    def update(self, parameter, gradient, state, settings, step):
+        settings["lr"] *= 0.99
+        super().update(parameter, gradient, state, settings, step)
+
+
+class KeepsZeros(Momentum):
+    def zero_grad(self, set_to_none=True):
+        pass
+
+
+class WrongLate(Momentum):
+    def update(self, parameter, gradient, state, settings, step):
+        gradient = gradient * (1.0 if step < 40 else 0.5)
+        super().update(parameter, gradient, state, settings, step)
+
+
 FAULTS = [
-    (Climbs, {}, r"descent: after 100 steps .*the sign of the update"),
+    (Rebinds, {}, r"update: no parameter moved .*write into its argument, parameter -="),
+    (RebindsItsState, {}, r"zero_grad: .*put another array under state\['buffer'\]"),
+    (DecaysItsRate, {}, r"update: a step changed the setting 'lr' from 0.05 to"),
+    (KeepsZeros, {}, r"zero_grad: parameter 0 has a gradient after zero_grad"),
+    (WrongLate, {"simple": by_formula}, r"simple loop: parameter 0, .*gives after step 40"),
+    (Climbs, {}, r"descent: after 100 steps .*it went up: look at the sign"),
     (Mixes, {"fraction": 1.0}, r"one by one: parameter 0, element .*must not mix them"),
     (Momentum, {"simple": lambda p, g, keep, step: p - 0.05 * g}, r"simple loop: .*after step 2"),
     (MovesAll, {}, r"no gradient: parameter 1, .*it had no gradient, so it must stay"),

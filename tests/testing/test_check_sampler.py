@@ -1,5 +1,6 @@
 """`check_sampler`: right samplers pass, and every planted fault is named in words."""
 
+import random
 import re
 
 import numpy as np
@@ -188,7 +189,47 @@ class EmptiesTheState(Shuffled):
         self.generator.set_state(state.pop("generator"))
 
 
+class Rotates(Shuffled):
+    def __iter__(self):
+        start = self.generator.randperm(N).tolist()[0]
+        return iter([(start + i) % N for i in range(N)])
+
+
+class LosesOneLater(Shuffled):
+    epoch = -1
+
+    def __iter__(self):
+        self.epoch += 1
+        order = self.generator.randperm(N).tolist()
+        return iter(order if self.epoch < 5 else [*order[:-1], order[0]])
+
+
+class SeedsPython(Shuffled):
+    def __iter__(self):
+        random.seed(0)
+        return super().__iter__()
+
+
+class SetsErrors(Shuffled):
+    def __iter__(self):
+        np.seterr(all="raise")
+        return super().__iter__()
+
+
+class StateWithoutItsKey(Shuffled):
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        self.generator.set_state(state["generator"])
+
+
 FAULTS = [
+    (Rotates, r"spread: every epoch is the one before turned round"),
+    (LosesOneLater, r"cover: epoch 5 has index"),
+    (SeedsPython, r"global state: an epoch changed Python's random state"),
+    (SetsErrors, r"global state: an epoch changed np.errstate"),
+    (StateWithoutItsKey, r"state: it raised KeyError: 'generator'; state_dict\(\) must hold"),
     (WrongLength, r"length: len\(sampler\) is 13, but epoch 0 has 12 items"),
     (OnlyOneEpoch, r"length: epoch 1 is empty; every call of __iter__ must start"),
     (Floats, r"indices: epoch 0 has the index .* of type float; give Python integers"),

@@ -333,7 +333,7 @@ def others():
 
     return {
         another_model: "mismatch: layers.4.weight",
-        another_optimizer: "momentum_buffer",
+        another_optimizer: "the state is of AdamW, not of SGD",
         without_schedule: "only one of the checkpoint and this run has a schedule",
         another_loader: "7 batches per epoch, but this one has 5",
         another_order: "the state is of a loader with another order",

@@ -1,5 +1,8 @@
 """Comparison, logic, and the choice between two tensors. Booleans have no gradients."""
 
+from typing import overload
+
+from tinytrain.backend import xp_of
 from tinytrain.functions.checks import checked
 from tinytrain.ops import selection
 from tinytrain.tensor import Operand, Tensor, apply
@@ -232,8 +235,17 @@ def isfinite(input: Tensor) -> Tensor:
     return checked(input).isfinite()
 
 
-def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
+@overload
+def where(condition: Tensor) -> tuple[Tensor, ...]: ...
+@overload
+def where(condition: Tensor, input: Operand, other: Operand) -> Tensor: ...
+def where(
+    condition: Tensor, input: Operand | None = None, other: Operand | None = None
+) -> Tensor | tuple[Tensor, ...]:
     """Take from `input` where the condition holds, and from `other` elsewhere.
+
+    With the condition alone: where it holds (is not 0), as one tensor of positions for each axis; a
+    GPU has to wait for that.
 
     The three shapes are broadcast.
 
@@ -250,4 +262,10 @@ def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
     >>> where(tensor([True, False]), tensor([1.0, 2.0]), 0.0)
     tensor([1., 0.], dtype=float32, device=cpu)
     """
+    if input is None and other is None:
+        array = checked(condition).data
+        array = array.reshape(1) if not array.ndim else array
+        return tuple(map(Tensor, xp_of(array).nonzero(array)))  # host: a GPU waits for the count
+    if input is None or other is None:
+        raise TypeError("where takes a condition alone, or with both input and other")
     return apply(selection.Where(), checked(condition), input, other)

@@ -1,6 +1,7 @@
 """Batch normalisation, with running statistics that may be pooled over several passes."""
 
 from collections.abc import Callable
+from numbers import Real
 from typing import ClassVar
 
 from tinytrain.backend import Array
@@ -10,6 +11,17 @@ from tinytrain.nn.module import Parameter
 from tinytrain.nn.pooled_statistics import PooledMoments, PoolingLayer
 from tinytrain.ops.normalization import BatchNorm
 from tinytrain.tensor import Tensor, apply
+
+
+def is_share(value: object) -> bool:
+    """Whether a value is a number from 0 to 1.
+
+    Examples
+    --------
+    >>> is_share(0.1), is_share(5), is_share("0.1"), is_share(True)
+    (True, False, False, False)
+    """
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) <= 1
 
 
 class BatchNormBase(PoolingLayer):
@@ -37,6 +49,11 @@ class BatchNormBase(PoolingLayer):
         *,
         bias: bool = True,
     ) -> None:
+        if momentum is not None and not is_share(momentum):
+            raise ValueError(
+                f"{type(self).__name__}: momentum is the share of the new statistics, from 0 to 1, "
+                f"or None for the mean of all batches; got {momentum!r}"
+            )
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.track_running_stats = track_running_stats

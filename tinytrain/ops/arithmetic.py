@@ -186,14 +186,17 @@ def _power(x: Operand, y: Operand) -> Array:
 
 
 class Maximum(Function):
-    """z = max(x, y) elementwise; the larger gets the gradient, at a tie each half."""
+    """z = max(x, y) elementwise; the larger gets the gradient, at a tie each half.
+
+    NaN is neither larger nor smaller: where one is, both get all of it, as in PyTorch.
+    """
 
     broadcasts = True
 
     def forward(self, x: Operand, y: Operand) -> Array:
         """Take the larger of the two."""
         x, y = promote(x, y)
-        self.save(*_shares(x, y, x > y) if any(self.needs) else ())
+        self.save(*_shares(x, y, x < y, x > y) if any(self.needs) else ())
         return xp_of(x if hasattr(x, "dtype") else y).maximum(x, y)
 
     def backward(self, gradient: Array) -> tuple[Array, Array]:
@@ -208,12 +211,12 @@ class Minimum(Maximum):
     def forward(self, x: Operand, y: Operand) -> Array:
         """Take the smaller of the two."""
         x, y = promote(x, y)
-        self.save(*_shares(x, y, x < y) if any(self.needs) else ())
+        self.save(*_shares(x, y, x > y, x < y) if any(self.needs) else ())
         return xp_of(x if hasattr(x, "dtype") else y).minimum(x, y)
 
 
-def _shares(x: Operand, y: Operand, x_wins: Array) -> tuple[Array, Array]:
+def _shares(x: Operand, y: Operand, x_loses: Array, y_loses: Array) -> tuple[Array, Array]:
     """Return which share of the gradient each operand gets: 1, 0, or 0.5 at a tie."""
     dtype = x.dtype if hasattr(x, "dtype") else y.dtype
-    share_x = x_wins.astype(dtype) + (x == y).astype(dtype) * 0.5
-    return share_x, 1 - share_x
+    whole = 1 - (x == y).astype(dtype) * 0.5
+    return whole * ~x_loses, whole * ~y_loses

@@ -24,8 +24,20 @@ class Neg(Function):
         return -gradient
 
 
+def sign_of(x: Array) -> Array:
+    """Return -1, 0 or 1 by the sign of floats; 0 for NaN, as in PyTorch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sign_of(np.array([-2.0, 0.0, np.nan]))
+    array([-1.,  0.,  0.])
+    """
+    return (x > 0).astype(x.dtype) - (x < 0).astype(x.dtype)
+
+
 class Abs(Function):
-    """z = |x|;  dL/dx = g sign(x), which is 0 at x = 0."""
+    """z = |x|;  dL/dx = g sign(x), which is 0 at x = 0 and where x is NaN."""
 
     def forward(self, x: Array) -> Array:
         """Take the absolute value."""
@@ -35,7 +47,7 @@ class Abs(Function):
     def backward(self, gradient: Array) -> Array:
         """Multiply by the sign."""
         (x,) = self.saved
-        return gradient * xp_of(x).sign(x)
+        return gradient * sign_of(x)
 
 
 class Exp(Function):
@@ -125,12 +137,15 @@ class Sigmoid(Function):
 
 
 class ReLU(Function):
-    """z = max(x, 0);  dL/dx = g where x > 0, else 0. Only a boolean mask is kept."""
+    """z = max(x, 0);  dL/dx = 0 where x <= 0, else g. Only a boolean mask is kept.
+
+    Where x is NaN so is z, and the gradient passes, as in PyTorch.
+    """
 
     def forward(self, x: Array) -> Array:
         """Cut off below zero."""
         if any(self.needs):
-            self.save(x > 0)
+            self.save(xp_of(x).logical_not(x <= 0))
         return xp_of(x).maximum(x, 0)
 
     def backward(self, gradient: Array) -> Array:

@@ -16,6 +16,8 @@ class Huber(Function):
     (1964), section 4.
     """
 
+    is_loss = True
+
     def __init__(self, delta: float = 1.0) -> None:
         self.delta = plain_number(delta)
 

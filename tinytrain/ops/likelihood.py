@@ -77,6 +77,8 @@ class ExpectedNegativeLogLikelihood(Function):
     nothing where the target has 0 for it too. Shapes: l and t (N, C), the losses (N,).
     """
 
+    is_loss = True
+
     def forward(self, logs: Array, target: Array) -> Array:
         """Average the negative logarithms under the target's distribution."""
         xp = xp_of(logs, target)

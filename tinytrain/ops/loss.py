@@ -39,6 +39,8 @@ class ClassLoss(Function):
         What `extremes_of` said of the targets, if it is known.
     """
 
+    is_loss = True
+
     def __init__(
         self,
         ignore_index: int = -100,

@@ -1,5 +1,7 @@
 """Matrix products, and the linear layer's product with its bias as one operation."""
 
+import numpy as np
+
 from tinytrain.autograd import Function, describe, unbroadcast
 from tinytrain.backend import Array, xp_of
 from tinytrain.kernels import kernels_for
@@ -64,6 +66,8 @@ def check_matmul(x: Array, y: Array) -> None:
         raise ValueError(f"matmul needs at least one axis, got shapes {x.shape} and {y.shape}")
     if x.dtype != y.dtype:
         raise TypeError(f"matmul of {x.dtype} and {y.dtype}: bring both to one dtype with .to(...)")
+    if x.dtype == np.bool_:
+        raise TypeError("matmul is for numbers, not for booleans: use .float() or .long() first")
     rows = y.shape[0] if y.ndim == 1 else y.shape[-2]
     if x.shape[-1] != rows:
         raise ValueError(

@@ -168,7 +168,12 @@ class PadFromInside(Function):
                 f"pad with mode {self.mode!r} extends the last 1, 2 or 3 axes of an input with one "
                 f"or two axes before them; got {len(self.pad)} numbers for shape {shape}"
             )
-        _padded_shape(shape, pairs)
+        padded = _padded_shape(shape, pairs)[-count:]
+        if 0 in padded and 0 not in shape[-count:] and self.mode != "circular":
+            raise ValueError(
+                f"pad with mode {self.mode!r} of shape {shape} by {self.pad} would leave nothing: "
+                f"{padded}"
+            )
         for size, pair in zip(shape[-count:], pairs[-count:], strict=True):
             kept = _kept(size, *pair)
             room = {

@@ -20,6 +20,8 @@ class BinaryCrossEntropy(Function):
     a GPU would have to be waited for to know them, and gives NaN.
     """
 
+    is_loss = True
+
     def forward(self, x: Array, t: Array) -> Array:
         """Compare probabilities with targets."""
         xp = xp_of(x, t)
@@ -56,6 +58,8 @@ class BinaryCrossEntropyWithLogits(Function):
     broadcasts to that shape.
     """
 
+    is_loss = True
+
     def forward(self, x: Array, t: Array, positive_weight: Array | None) -> Array:
         """Compare logits with targets."""
         xp_of(x, t, positive_weight)
@@ -89,6 +93,8 @@ class KLDivergence(Function):
     S. Kullback and R. A. Leibler, "On Information and Sufficiency", Annals of Mathematical
     Statistics 22 (1951), section 2.
     """
+
+    is_loss = True
 
     def __init__(self, log_target: bool = False) -> None:
         self.log_target = log_target

@@ -20,15 +20,17 @@ def normalize_axes(axes: Axes, ndim: int) -> tuple[int, ...]:
         An axis does not exist.
     ValueError
         An axis is named twice.
+    TypeError
+        An axis is no integer.
 
     Examples
     --------
     >>> normalize_axes(-1, 3), normalize_axes(None, 2)
     ((2,), (0, 1))
     """
-    if axes is None or axes == ():
+    if axes is None or (isinstance(axes, tuple) and not axes):
         return tuple(range(ndim))
-    listed = (axes,) if isinstance(axes, int | np.integer) else tuple(axes)
+    listed = tuple(axes) if isinstance(axes, tuple | list) else (axes,)
     found = sorted(normalize_axis(axis, ndim) for axis in listed)
     if len(set(found)) < len(found):
         raise ValueError(f"an axis appears twice in {listed} of an array of {ndim} axes")
@@ -43,6 +45,8 @@ def normalize_axis(axis: int, ndim: int) -> int:
     >>> normalize_axis(-1, 3)
     2
     """
+    if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
+        raise TypeError(f"an axis is an integer, got {axis!r}")
     count = max(ndim, 1)
     if not -count <= axis < count:
         raise IndexError(
@@ -145,9 +149,20 @@ class Var(Reduction):
     def backward(self, gradient: Array) -> Array:
         """Multiply the distances from the mean."""
         (centered,) = self.saved
-        factor = 2 / self.divisor if self.divisor else math.inf
+        return self.restore(gradient) * self.slope(centered)
+
+    def slope(self, centered: Array) -> Array:
+        """Return the derivative 2 (x - mean) / (n - correction), as PyTorch has it.
+
+        Where n <= correction it is infinite for the variance of all elements, and NaN for those
+        that are the mean; along axes the formula stands, except for a division by 0.
+        """
+        freedom = self.count - self.correction
+        if freedom <= 0 and (self.axes is None or not self.shape):
+            xp, dtype = xp_of(centered), centered.dtype.type
+            return xp.where(centered == 0, dtype(math.nan), dtype(math.inf))
         with np.errstate(invalid="ignore"):  # 0 times infinity
-            return self.restore(gradient) * (centered * factor)
+            return centered * (2 / freedom if freedom else math.inf)
 
 
 class Std(Var):
@@ -165,10 +180,9 @@ class Std(Var):
         centered, z = self.saved
         xp, zero = xp_of(z), z.dtype.type(0)
         flat = z == 0
-        scale = xp.where(flat, zero, as_array(gradient) / xp.where(flat, z.dtype.type(1), z))
-        factor = 1 / self.divisor if self.divisor else math.inf
+        scale = xp.where(flat, zero, as_array(gradient) / xp.where(flat, z.dtype.type(1), 2 * z))
         with np.errstate(invalid="ignore"):  # 0 times infinity
-            return self.restore(scale) * (centered * factor)
+            return self.restore(scale) * self.slope(centered)
 
 
 class Amax(Reduction):

@@ -5,7 +5,7 @@ import numpy as np
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, as_array, xp_of
 from tinytrain.kernels import kernels_for
-from tinytrain.ops.promotion import as_float
+from tinytrain.ops.promotion import as_float, is_float
 from tinytrain.ops.reduce import Axes, Reduction, normalize_axis
 
 
@@ -14,6 +14,14 @@ class AlongLastAxis(Function):
 
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
+
+    def check_dtype(self, x: Array) -> None:
+        """Raise where x holds no floats: by PyTorch's rules nothing is converted here."""
+        if not is_float(x.dtype):
+            raise TypeError(
+                f"{self.name} needs a floating-point tensor, got {x.dtype}; use x.float(), or give "
+                "a dtype"
+            )
 
     def to_rows(self, x: Array) -> Array:
         """Return x as a matrix whose rows run along the axis."""
@@ -40,7 +48,8 @@ class Softmax(AlongLastAxis):
 
     def forward(self, x: Array) -> Array:
         """Normalise the exponentials; the row's maximum is subtracted first, so none overflows."""
-        probabilities, _, _ = kernels_for(x).softmax_rows(self.to_rows(as_float(x)))
+        self.check_dtype(x)
+        probabilities, _, _ = kernels_for(x).softmax_rows(self.to_rows(x))
         self.save(probabilities)
         return self.from_rows(probabilities, x.ndim)
 
@@ -61,7 +70,8 @@ class LogSoftmax(AlongLastAxis):
 
     def forward(self, x: Array) -> Array:
         """Subtract the maximum before the logarithm: subtracting both at once would lose digits."""
-        rows = self.to_rows(as_float(x))
+        self.check_dtype(x)
+        rows = self.to_rows(x)
         probabilities, maxima, sums = kernels_for(x).softmax_rows(rows)
         xp = xp_of(x)
         hidden = (sums == 0)[:, None]

@@ -6,6 +6,7 @@ import numpy as np
 
 from tinytrain.autograd import Function
 from tinytrain.backend import Array, xp_of
+from tinytrain.ops.elementwise import sign_of
 from tinytrain.ops.promotion import Operand, is_boolean, is_float, promote
 
 
@@ -18,10 +19,12 @@ class Step(Function):
 
 
 class Sign(Step):
-    """z = -1, 0 or 1, by the sign of x;  dL/dx = 0."""
+    """z = -1, 0 or 1, by the sign of x, and 0 where x is NaN;  dL/dx = 0."""
 
     def forward(self, x: Array) -> Array:
         """Take the sign."""
+        if is_float(x.dtype):
+            return sign_of(x)
         return x.copy() if x.dtype == np.bool_ else xp_of(x).sign(x)
 
 

@@ -82,8 +82,8 @@ class FlatBuffer:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "an optimizer cannot be copied or pickled, for its parameters would not follow: make "
-            "one for the other parameters and load_state_dict(...) what state_dict() gives"
+            "an optimizer cannot be pickled, for its parameters would not follow: make one for the "
+            "other parameters and load_state_dict(...) what state_dict() gives"
         )
 
     def piece(self, flat: Array, position: int) -> Array:

@@ -13,6 +13,7 @@ from tinytrain.optim.settings import SCHEDULE_SETTINGS, check_from_zero, check_n
 from tinytrain.optim.state import (
     Slot,
     array_of,
+    check_class,
     check_nothing_is_lost,
     check_state,
     count_of,
@@ -46,6 +47,13 @@ class FlatGroup:
         if name not in self.state:
             self.state[name] = backend.xp_of(self.flat.data).zeros_like(self.flat.data)
         return self.state[name]
+
+    def copied(self, memo: dict[int, Any]) -> "FlatGroup":
+        """Copy it, for the copies of its parameters."""
+        group = FlatGroup(deepcopy(self.flat.parameters, memo), self.flat.names)
+        group.state = {name: array.copy() for name, array in self.state.items()}
+        group.steps = list(self.steps)
+        return group
 
 
 class Optimizer:
@@ -203,6 +211,8 @@ class Optimizer:
             A parameter's `data` was replaced by an array of another shape, dtype or device, or
             parameters or groups were added to or taken from `param_groups` by hand. No parameter
             is updated then.
+        RuntimeError
+            `update` replaced a state array instead of writing into it: a fault of the subclass.
         """
         loss = None
         if closure is not None:
@@ -219,7 +229,8 @@ class Optimizer:
                 # Parameters that have had equally many updates share the bias correction.
                 for stretch, first in list(group.flat.stretches(labels=group.steps)):
                     names = self.needed_state(settings)
-                    state = {name: group.state_array(name)[stretch] for name in names}
+                    views = {name: group.state_array(name)[stretch] for name in names}
+                    state = dict(views)
                     self.update(
                         group.flat.data[stretch],
                         group.flat.gradient[stretch],
@@ -227,11 +238,27 @@ class Optimizer:
                         settings,
                         group.steps[first] + 1,
                     )
+                    for name, array in state.items():
+                        if views.get(name) is not array:
+                            raise self._lost_state(name)
                 for position in range(len(group.steps)):
                     group.steps[position] += group.flat.has_gradient(position)
         for watcher in watchers():
             watcher.after_update(type(self).__name__, self._updated())
         return loss
+
+    def _lost_state(self, name: str) -> RuntimeError:
+        """Make the error for a state array that `update` has put into its dictionary."""
+        if name in self.state_names:
+            return RuntimeError(
+                f"{type(self).__name__}.update() put another array under state[{name!r}], and what "
+                "it holds would be lost: write into the one that is there, as in "
+                f"state[{name!r}][...] = ... or state[{name!r}] *= ..."
+            )
+        return RuntimeError(
+            f"{type(self).__name__}.update() put {name!r} into the state, and that would be lost: "
+            f"name it in state_names, now {self.state_names}, and write into the array it gets"
+        )
 
     def _updated(self) -> list[tuple[str, Array]]:
         """Return the parameters that have a gradient, by name."""
@@ -301,7 +328,8 @@ class Optimizer:
         -------
         dict
             ``"state"``: for each parameter that was updated, by number, ``"step"`` and its arrays;
-            ``"param_groups"``: the settings, with ``"params"`` as numbers.
+            ``"param_groups"``: the settings, with ``"params"`` as numbers; and ``"optimizer"``:
+            the name of the class, which PyTorch leaves aside.
         """
         state = {}
         located = self._located()
@@ -322,19 +350,20 @@ class Optimizer:
             own = {name: value for name, value in settings.items() if name != "params"}
             groups.append({**deepcopy(own), "params": numbers})
             count += len(numbers)
-        return {"state": state, "param_groups": groups}
+        return {"state": state, "param_groups": groups, "optimizer": type(self).__name__}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over state and settings by copying them.
 
         A state of PyTorch's optimizer is taken too, once its tensors are arrays; its settings of
-        how to compute (``foreach``, ``fused``, ...) are left out.
+        how to compute (``foreach``, ``fused``, ...) are left out. It does not say of which class it
+        is, and is taken where settings and arrays fit.
 
         Raises
         ------
         ValueError, TypeError
-            It is no optimizer's state, or its groups, settings, names, shapes, dtypes or numbers
-            of updates cannot be this optimizer's. Nothing is loaded then.
+            It is no optimizer's state, or one of another class, or its groups, settings, names,
+            shapes, dtypes or numbers of updates cannot be this optimizer's. Nothing is loaded then.
         """
         located = self._located()
         groups, known = self.param_groups, (*self.defaults, *SCHEDULE_SETTINGS)
@@ -342,6 +371,7 @@ class Optimizer:
             {**own, **saved}
             for own, saved in zip(groups, saved_settings(state_dict, groups, known), strict=True)
         ]
+        check_class(state_dict, type(self).__name__)
         state = {number: self._complete(saved) for number, saved in state_dict["state"].items()}
         needed: list[tuple[str, ...]] = []
         for merged in settings:
@@ -370,6 +400,19 @@ class Optimizer:
         for name in {*group.state, *saved} - {"step"}:
             piece = group.flat.piece(group.state_array(name), position)
             piece[...] = backend.bring_beside(array_of(saved[name]), piece) if name in saved else 0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Optimizer":
+        """Copy it, with parameters of its own: those of a model that is copied in the same call."""
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        apart = ("param_groups", "_flat_groups", "_held")
+        vars(copied).update(
+            {name: deepcopy(value, memo) for name, value in vars(self).items() if name not in apart}
+        )
+        copied.param_groups = deepcopy(self.param_groups, memo)
+        copied._flat_groups = [[group.copied(memo) for group in own] for own in self._flat_groups]
+        copied._held = [list(map(id, group["params"])) for group in copied.param_groups]
+        return copied
 
     def __repr__(self) -> str:
         lines = []

@@ -117,7 +117,7 @@ def square_root_scaling(
     ValueError
         A number is not in its range, or k (1 - beta) is not below 1 for one of the betas.
     TypeError
-        A batch size is no integer.
+        A batch size is no integer, or another argument no number (for `betas`: not two of them).
 
     References
     ----------
@@ -134,8 +134,12 @@ def square_root_scaling(
     >>> optimizer = tt.optim.AdamW([weight], **settings._asdict())
     """
     ratio = _ratio(batch_size, new_batch_size, lr=lr)
+    if not is_number(eps):
+        raise TypeError(f"eps must be a number, got {eps!r}")
     if not 0 <= eps < math.inf:
         raise ValueError(f"eps must be 0 or above, got {eps}")
+    if not isinstance(betas, tuple | list) or len(betas) != 2 or not all(map(is_number, betas)):
+        raise TypeError(f"betas must be two numbers, got {betas!r}")
     beta1, beta2 = (_scaled_beta(beta, ratio) for beta in betas)
     return AdamSettings(lr * math.sqrt(ratio), (beta1, beta2), eps / math.sqrt(ratio))
 

@@ -110,6 +110,25 @@ def saved_settings(
     ]
 
 
+def check_class(state_dict: Mapping[str, Any], optimizer: str) -> None:
+    """Raise a ValueError where a state says that it is of another class of optimizers.
+
+    Examples
+    --------
+    >>> check_class({"optimizer": "AdamW"}, "Adam")
+    Traceback (most recent call last):
+        ...
+    ValueError: the state is of AdamW, not of Adam: what is in it means something else there (to
+    load it all the same, take out its key 'optimizer')
+    """
+    found = state_dict.get("optimizer", optimizer)
+    if found != optimizer:
+        raise ValueError(
+            f"the state is of {found}, not of {optimizer}: what is in it means something else "
+            "there (to load it all the same, take out its key 'optimizer')"
+        )
+
+
 def check_nothing_is_lost(state_dict: Mapping[str, Any], known: Sequence[str]) -> None:
     """Raise a ValueError where a saved setting changes the update and does not exist here.
 

@@ -21,6 +21,7 @@ class TensorBase:
 
     data: Array
     _known_range: tuple[Array, tuple[int, ...]] | None
+    _requires_grad: bool
 
     def _apply(self, function: Function, *inputs: Any) -> Self:
         """Run an operation on tensors; `Tensor` has `tinytrain.tensor.apply` in this place."""

@@ -115,9 +115,6 @@ class PositionMethods(ShapeMethods):
             row = self.reshape(1).index_add(dim, index.reshape(-1), source.reshape(-1), alpha=alpha)
             return row.reshape(())
         operation = scatter.IndexAdd(dim, alpha, index.extremes)
-        axis = normalize_axis(dim, self.ndim)
-        if source.ndim == self.ndim - 1 and index.numel() == 1:
-            source = source.unsqueeze(axis)
         return self._apply(operation, self, index.reshape(-1) if not index.ndim else index, source)
 
     def masked_select(self, mask: Self) -> Self:

@@ -5,7 +5,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
+from tinytrain.autograd import is_grad_enabled
 from tinytrain.ops import accumulate, arithmetic, index, logic, norm, order, reduce, softmax
+from tinytrain.ops.promotion import is_float
 from tinytrain.ops.reduce import Axes
 from tinytrain.tensor_methods.base import Scalar, TensorBase
 from tinytrain.tensor_methods.shapes import ShapeMethods
@@ -40,6 +42,7 @@ class ReductionMethods(ShapeMethods):
         Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
         `tinytrain.sum`.
         """
+        self._refuse_integers("sum", dtype)
         operation = reduce.Sum(_axes(dim, axis), keepdim or keepdims)
         total = self._apply(operation, self._cast(dtype))
         return total if dtype is None else total._cast(dtype)
@@ -74,6 +77,7 @@ class ReductionMethods(ShapeMethods):
         Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
         `tinytrain.prod`.
         """
+        self._refuse_integers("prod", dtype)
         operation = accumulate.Prod(_axes(dim, axis), keepdim or keepdims)
         product = self._apply(operation, self._cast(dtype))
         return product if dtype is None else product._cast(dtype)
@@ -115,6 +119,16 @@ class ReductionMethods(ShapeMethods):
         """
         axes, correction = _axes_and_correction(dim, axis, unbiased, correction)
         return self._apply(reduce.Std(axes, correction, keepdim or keepdims), self)
+
+    def _refuse_integers(self, name: str, dtype: DTypeLike | None) -> None:
+        """Raise where a reduction in integers would cut off a gradient that is wanted."""
+        if dtype is None or not self._requires_grad or not is_grad_enabled():
+            return
+        if not is_float(np.dtype(dtype)):
+            raise RuntimeError(
+                f"{name} in {np.dtype(dtype)} of a tensor that requires a gradient: integers have "
+                "none; say so with detach()"
+            )
 
     def norm(
         self,
@@ -158,6 +172,7 @@ class ReductionMethods(ShapeMethods):
 
         Any shape in, the same out; errors as for `tinytrain.cumsum`.
         """
+        self._refuse_integers("cumsum", dtype)
         sums = self._apply(accumulate.Cumsum(dim), self._cast(dtype))
         return sums if dtype is None else sums._cast(dtype)
 
@@ -188,6 +203,8 @@ class ReductionMethods(ShapeMethods):
         From (..., N) to (..., k), for the last axis; errors as for `tinytrain.topk`.
         """
         size = self.shape[reduce.normalize_axis(dim, self.ndim)] if self.ndim else 1
+        if isinstance(k, bool) or not isinstance(k, int | np.integer):
+            raise TypeError(f"topk: k must be an integer, got {k!r}")
         if not 0 <= k <= size:
             raise ValueError(f"topk: k = {k} of axis {dim} of shape {self.shape}")
         indices = self.argsort(dim, descending=largest)
@@ -251,7 +268,7 @@ class ReductionMethods(ShapeMethods):
         if isinstance(dim, TensorBase):
             two = arithmetic.Maximum() if extreme is reduce.Amax else arithmetic.Minimum()
             return self._apply(two, self, dim)
-        if not isinstance(dim, int | np.integer):
+        if isinstance(dim, bool) or not isinstance(dim, int | np.integer):
             return self._apply(extreme(dim, keepdim), self)
         dim = int(dim)
         indices = self._apply(position(dim, True), self)
@@ -266,6 +283,7 @@ class ReductionMethods(ShapeMethods):
         Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
         `tinytrain.argmax`.
         """
+        self._refuse_booleans("argmax")
         return self._apply(reduce.Argmax(dim, keepdim), self)
 
     def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
@@ -274,7 +292,12 @@ class ReductionMethods(ShapeMethods):
         Reduced axes are missing in the result, or have size 1 with `keepdim`; errors as for
         `tinytrain.argmin`.
         """
+        self._refuse_booleans("argmin")
         return self._apply(reduce.Argmin(dim, keepdim), self)
+
+    def _refuse_booleans(self, name: str) -> None:
+        if self.dtype == np.bool_:
+            raise TypeError(f"{name} is for numbers, not for booleans: use .long() first")
 
     def logsumexp(self, dim: Axes, keepdim: bool = False) -> Self:
         """Return log(sum(e^x)) along axes, without overflow.

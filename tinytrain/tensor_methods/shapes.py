@@ -193,9 +193,9 @@ class ShapeMethods(IndexingMethods):
         total = self.shape[axis]
         if isinstance(split_size_or_sections, int | np.integer):
             step = int(split_size_or_sections)
-            if step <= 0:
+            if step <= 0 and (step or total):
                 raise ValueError(f"split needs a positive size, got {step}")
-            sizes = [min(step, total - start) for start in range(0, max(total, 1), step)]
+            sizes = [min(step, total - start) for start in range(0, max(total, 1), step or 1)]
         else:
             sizes = list(split_size_or_sections)
         if sum(sizes) != total or min(sizes, default=0) < 0:

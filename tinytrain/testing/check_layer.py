@@ -11,6 +11,7 @@ from tinytrain.nn import Module
 from tinytrain.testing import layer_checks
 from tinytrain.testing.device_checks import device
 from tinytrain.testing.errors import Step, name_of, run_steps
+from tinytrain.testing.global_state import restored
 
 REMEDY = "the layer must run on these inputs in both modes"
 DEVICE = (
@@ -24,6 +25,7 @@ def check_layer(
     *inputs: Any,
     unused: Sequence[str] = (),
     may_wait: bool = False,
+    batch_axis: int | None = 0,
     eps: float = 1e-4,
     atol: float = 1e-9,
     rtol: float = 1e-8,
@@ -31,10 +33,11 @@ def check_layer(
     """Check everything that a layer has to get right, and say in words what it got wrong.
 
     Its parameters are found, always in one order, and a gradient reaches each; training and
-    evaluation; float32 stays float32; a state dict, after some training, brings another instance
-    to the same output; gradients in float64 with respect to parameters and inputs, in evaluation
-    and in training (where all random numbers come from tinytrain's default generator); the mock
-    GPU; `repr`; and nothing global is left changed, nor any input.
+    evaluation; other batch sizes; float32 stays float32; a state dict, after some training, brings
+    another instance to the same output; gradients in float64 with respect to parameters and inputs,
+    in evaluation and in training (where all random numbers come from tinytrain's default
+    generator); the mock GPU; `repr`; and nothing global is left changed (random numbers, np.seterr,
+    filters of warnings, the device, the gradient mode), nor any input.
 
     Parameters
     ----------
@@ -47,6 +50,9 @@ def check_layer(
         Names of parameters that no gradient, or none but 0, reaches with these inputs.
     may_wait : bool
         Whether it may make the host wait for a GPU.
+    batch_axis : int or None
+        The axis of the inputs along which their number may change: of arrays of two axes or more.
+        None where there is none, as in a layer for inputs of one shape.
     eps, atol, rtol : float
         Of the gradient checks; see `gradcheck`.
 
@@ -66,8 +72,8 @@ def check_layer(
     --------
     >>> import tinytrain as tt
     >>> check_layer(lambda: tt.nn.Linear(3, 2), tt.randn(4, 3))
-    ['parameters', 'instances', 'modes', 'dtype', 'gradients reach', 'state dict', 'gradient',
-    'gradient in training', 'repr', 'global state', 'mock GPU']
+    ['parameters', 'instances', 'modes', 'batch sizes', 'dtype', 'gradients reach', 'state dict',
+    'gradient', 'gradient in training', 'repr', 'global state', 'mock GPU']
     """
     fresh = _maker(layer)
     found = default_generator().get_state()
@@ -85,6 +91,11 @@ def check_layer(
             ("parameters", lambda: layer_checks.check_parameters(first, second), REMEDY),
             *instances,
             ("modes", lambda: layer_checks.check_modes(fresh(), inputs), REMEDY),
+            (
+                "batch sizes",
+                lambda: layer_checks.check_batch_sizes(fresh(), inputs, batch_axis),
+                REMEDY,
+            ),
             ("dtype", lambda: layer_checks.check_dtype(fresh(), inputs), REMEDY),
             ("gradients reach", lambda: layer_checks.check_reached(fresh, inputs, unused), REMEDY),
             ("state dict", lambda: layer_checks.check_state_dict(fresh(), second, inputs), REMEDY),
@@ -106,7 +117,7 @@ def check_layer(
             ("global state", lambda: layer_checks.check_global_state(fresh(), inputs), REMEDY),
             ("mock GPU", lambda: layer_checks.check_mock(fresh(), inputs, may_wait), DEVICE),
         ]
-        with device("cpu"), np.errstate(all="ignore"):
+        with restored(), device("cpu"), np.errstate(all="ignore"):
             return run_steps(name_of(type(first)), steps)
     finally:
         default_generator().set_state(found)

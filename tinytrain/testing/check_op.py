@@ -39,10 +39,10 @@ def check_op(
 
     The gradient against central differences in float64; graphs in which the result or an input is
     used several times; another call in between; a second backward pass; float32 in, float32 out;
-    inputs that are not contiguous or read-only; which gradients were asked for; memory that is not
-    freed (which samples of a single element cannot show); a run on the mock GPU, which refuses what
-    a GPU refuses, and the source, read for the same. It runs on the CPU and on the mock GPU
-    whatever the chosen device, and leaves that as it was.
+    inputs that are not contiguous or read-only, or have no axes; which gradients were asked for;
+    memory that is not freed (which samples of a single element cannot show); a run on the mock GPU,
+    which refuses what a GPU refuses, and the source, read for the same. It runs on the CPU and on
+    the mock GPU whatever the chosen device, and leaves that as it was.
 
     Parameters
     ----------
@@ -170,6 +170,7 @@ def _value_steps(call: Call, exact: list[Any], float32_rtol: float | None) -> li
         ("read-only arrays", lambda: op_checks.check_frozen(call, exact), SHAPE),
         ("float32", lambda: op_checks.check_float32(call, exact, float32_rtol), SHAPE),
         ("memory layouts", lambda: op_checks.check_layouts(call, exact), SHAPE),
+        ("no axes", lambda: op_checks.check_no_axes(call, exact), SHAPE),
         ("no graph under no_grad", lambda: op_checks.check_no_graph(call, exact), SHAPE),
     ]
 

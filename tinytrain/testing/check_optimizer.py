@@ -5,7 +5,7 @@ from tinytrain.testing.device_checks import device
 from tinytrain.testing.errors import Step, name_of, run_steps
 from tinytrain.testing.optimizer_checks import Make, Simple
 
-REMEDY = "make(parameters) must return an Optimizer; see tinytrain/optim/sgd.py"
+REMEDY = "the optimizer must do this step; see tinytrain/optim/sgd.py for one that does"
 
 
 def check_optimizer(
@@ -13,11 +13,12 @@ def check_optimizer(
 ) -> list[str]:
     """Check everything that an optimizer has to get right, and say in words what it got wrong.
 
-    It descends; many parameters in one buffer move as each would alone; one without a gradient
-    stays, with its state; gradients are read only, and may be 0; a run that is saved and loaded in
-    the middle goes on bit for bit; changed settings count, each group's own; `maximize`, where
-    there is such a setting or argument; `step(closure)`; float32 stays float32; a parameter given
-    twice is refused; and the mock GPU gives what the CPU does.
+    It moves parameters, and descends; many parameters in one buffer move as each would alone; one
+    without a gradient stays, with its state; gradients are read only, and may be 0; a run that is
+    saved and loaded in the middle goes on bit for bit; settings are left alone, and changed ones
+    count, each group's own; `maximize`, where there is such a setting or argument; `step(closure)`;
+    float32 stays float32; a parameter given twice is refused; and the mock GPU gives what the CPU
+    does.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ def check_optimizer(
         gradient, a dictionary that it may keep things in, and the number of the step from 1, and
         returns the new parameter.
     steps : int
-        How many steps to descend on a quadratic bowl.
+        How many steps to descend on a quadratic bowl, and to compare with `simple`.
     fraction : float
         How much of the loss may be left after them.
 
@@ -48,8 +49,8 @@ def check_optimizer(
     --------
     >>> import tinytrain as tt
     >>> check_optimizer(lambda parameters: tt.optim.SGD(parameters, lr=0.1, momentum=0.5))
-    ['descent', 'one by one', 'gradients', 'no gradient', 'zero_grad', 'state', 'settings',
-    'groups', 'maximize', 'closure', 'given twice', 'float32', 'mock GPU']
+    ['zero_grad', 'update', 'gradients', 'one by one', 'descent', 'no gradient', 'state',
+    'settings', 'groups', 'maximize', 'closure', 'given twice', 'float32', 'mock GPU']
     """
     if not callable(make):
         raise TypeError(
@@ -60,15 +61,18 @@ def check_optimizer(
     if not (hasattr(made, "step") and hasattr(made, "param_groups")):
         raise TypeError(f"check_optimizer: make(parameters) returned {made!r:.80}, no optimizer")
     checks: list[Step] = [
-        ("descent", lambda: optimizer_checks.check_descent(make, steps, fraction), REMEDY),
+        ("zero_grad", lambda: optimizer_checks.check_zero_grad(make), REMEDY),
+        ("update", lambda: optimizer_checks.check_update(make), REMEDY),
+        ("gradients", lambda: optimizer_checks.check_gradients(make), REMEDY),
         ("one by one", lambda: optimizer_checks.check_one_by_one(make), REMEDY),
     ]
     if simple is not None:
-        checks.append(("simple loop", lambda: optimizer_checks.check_simple(make, simple), REMEDY))
+        checks.append(
+            ("simple loop", lambda: optimizer_checks.check_simple(make, simple, steps), REMEDY)
+        )
     checks += [
-        ("gradients", lambda: optimizer_checks.check_gradients(make), REMEDY),
+        ("descent", lambda: optimizer_checks.check_descent(make, steps, fraction), REMEDY),
         ("no gradient", lambda: optimizer_checks.check_skipping(make), REMEDY),
-        ("zero_grad", lambda: optimizer_checks.check_zero_grad(make), REMEDY),
         ("state", lambda: optimizer_checks.check_state(make), REMEDY),
         ("settings", lambda: optimizer_checks.check_settings(make), REMEDY),
         ("groups", lambda: optimizer_checks.check_groups(make), REMEDY),

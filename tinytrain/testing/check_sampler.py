@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from tinytrain.testing.errors import CheckError, Step, name_of, run_steps
+from tinytrain.testing.global_state import changes, restored
 from tinytrain.testing.random_effects import random_effects
 
 SEEDS = (1, 2)
 EPOCHS = 3
+MANY_EPOCHS = 10
+STATE = "state_dict() must hold, as plain values, all that load_state_dict(state) reads"
 REMEDY = "make(seed) must return a sampler with __iter__; see tinytrain.data.Sampler"
 
 
@@ -24,9 +27,10 @@ def check_sampler(
 ) -> list[str]:
     """Check everything that a sampler has to get right, and say in words what it got wrong.
 
-    Its length; integers within the data set, each once; the same order for the same seed, another
-    one in every epoch and for another seed; two epochs that run at once; nothing global touched but
-    by draws from tinytrain's default generator; and a state from which the next epoch is repeated.
+    Its length; integers within the data set, each once in each of ten epochs; the same order for
+    the same seed, another one in every epoch and for another seed, and not the old one turned
+    round; two epochs that run at once; nothing global touched but by draws from tinytrain's default
+    generator; and a state from which the next epoch is repeated.
 
     Parameters
     ----------
@@ -86,9 +90,10 @@ def check_sampler(
     steps += [
         ("two at once", lambda: _check_two_at_once(make, length, covers), REMEDY),
         ("global state", lambda: _check_global_state(make), REMEDY),
-        ("state", lambda: _check_state(make, shuffled), REMEDY),
+        ("state", lambda: _check_state(make, shuffled), STATE),
     ]
-    return run_steps(name_of(type(make(SEEDS[0]))), steps)
+    with restored():
+        return run_steps(name_of(type(make(SEEDS[0]))), steps)
 
 
 def _epochs(sampler: Any, count: int = EPOCHS) -> list[list[Any]]:
@@ -130,7 +135,7 @@ def _check_indices(make: Callable[[int], Any], length: int) -> None:
 
 
 def _check_cover(make: Callable[[int], Any], length: int) -> None:
-    for number, epoch in enumerate(_epochs(make(SEEDS[0]))):
+    for number, epoch in enumerate(_epochs(make(SEEDS[0]), MANY_EPOCHS)):
         counts = np.bincount(_flat(epoch), minlength=length)
         wrong = np.flatnonzero(counts != 1)
         if len(wrong):
@@ -172,8 +177,15 @@ def _check_epochs(make: Callable[[int], Any], shuffled: bool) -> None:
 
 def _check_spread(make: Callable[[int], Any], length: int, spread: float) -> None:
     """Compare where each index stands in one epoch and in the next."""
-    places = [np.argsort(_flat(epoch)) for epoch in _epochs(make(SEEDS[0]))]
-    moves = np.abs(np.diff(places, axis=0))
+    places = [np.argsort(_flat(epoch)) for epoch in _epochs(make(SEEDS[0]), MANY_EPOCHS)]
+    steps = np.diff(places, axis=0)
+    if spread and (steps % length == steps[:, :1] % length).all():
+        raise CheckError(
+            "every epoch is the one before turned round: each index moves by the same number of "
+            f"places, and keeps its neighbours (epoch 1: by {int(steps[0, 0] % length)} of "
+            f"{length}); draw a new permutation in every epoch, or give spread=0 if that is meant"
+        )
+    moves = np.abs(steps)
     median = float(np.median(moves))
     if median < spread * length:
         raise CheckError(
@@ -209,6 +221,12 @@ def _check_two_at_once(make: Callable[[int], Any], length: int, covers: bool) ->
 
 def _check_global_state(make: Callable[[int], Any]) -> None:
     """Object to an epoch that touches NumPy's random state, or reseeds the default generator."""
+    changed = changes(lambda: list(make(SEEDS[0])))
+    if changed:
+        raise CheckError(
+            f"an epoch changed {changed[0]}, which belongs to the whole process; draw from a "
+            "tt.Generator(seed) of your own, and restore what you change (with a block)"
+        )
     effects = random_effects(lambda: list(make(SEEDS[0])))
     if effects.numpy:
         raise CheckError(

@@ -4,14 +4,12 @@ Each takes a layer that it may change, or what makes one, and raises a `CheckErr
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 
-from tinytrain import backend
-from tinytrain.autograd import is_grad_enabled, no_grad
+from tinytrain.autograd import no_grad
 from tinytrain.backend import to_host
 from tinytrain.generator import default_generator
 from tinytrain.nn import Module
@@ -19,6 +17,7 @@ from tinytrain.tensor import Tensor
 from tinytrain.testing import mock
 from tinytrain.testing.device_checks import device
 from tinytrain.testing.errors import CheckError
+from tinytrain.testing.global_state import changes, restored
 from tinytrain.testing.gradcheck import GradcheckError, gradcheck
 from tinytrain.testing.passes import (
     Pass,
@@ -165,7 +164,10 @@ def check_modes(layer: Module, inputs: Sequence[Any]) -> None:
     for name, value in _snapshot(layer).items():
         remedy = "a call in evaluation mode must change no parameter and no buffer"
         compare_arrays(name, value, before[name], remedy, 0, 0)
-    remedy = "two calls in evaluation mode must give the same: draw random numbers in training only"
+    remedy = (
+        "two calls in evaluation mode must give the same: draw random numbers in training only, "
+        "and count no calls"
+    )
     compare(Pass(_call(layer, inputs), {}), Pass(first, {}), remedy)
 
 
@@ -305,24 +307,13 @@ def check_repr(layer: Module) -> None:
         )
 
 
-def _global_state() -> dict[str, Any]:
-    return {
-        "the gradient mode (no_grad)": is_grad_enabled(),
-        "the device (set_device)": backend.get_device(),
-        "np.errstate": np.geterr(),
-    }
-
-
 def check_global_state(layer: Module, inputs: Sequence[Any]) -> None:
     """A call changes nothing global, but for random numbers that training draws."""
     for mode, word in MODES.items():
-        before = _global_state()
-        with ExitStack() as stack:
-            stack.callback(backend.set_device, backend.get_device())
-            layer.train(mode)
+        layer.train(mode)
+        changed = changes(lambda: _call(layer, inputs))
+        with restored():
             effects = random_effects(lambda: _call(layer, inputs))
-            after = _global_state()
-        changed = [what for what, value in before.items() if after[what] != value]
         changed += ["np.random's state"] if effects.numpy else []
         changed += ["the default generator's state"] if effects.drawn and not mode else []
         if changed:
@@ -335,6 +326,63 @@ def check_global_state(layer: Module, inputs: Sequence[Any]) -> None:
                 f"a call in {word} mode reseeded tinytrain's default generator (tt.manual_seed); "
                 "draw from it, or from a tt.Generator of your own"
             )
+
+
+def check_batch_sizes(layer: Module, inputs: Sequence[Any], axis: int | None) -> None:
+    """In evaluation, other batch sizes work, and rows that do not mix stay what they were."""
+    arrays = [value for value in in_dtype(inputs, _dtype_of(layer)) if _has_rows(value, axis)]
+    if axis is None or not arrays or not arrays[0].shape[axis]:
+        return
+    layer.eval()
+    count = arrays[0].shape[axis]
+    whole = _with_rows(layer, inputs, axis, np.arange(count))
+    other_first = np.array([min(1, count - 1), *range(1, count)])
+    mixed = _with_rows(layer, inputs, axis, other_first)
+    for size in (count + 1, 1):
+        rows = np.arange(size) % count
+        try:
+            found = _with_rows(layer, inputs, axis, rows)
+        except Exception as error:
+            raise CheckError(
+                f"with {size} instead of {count} rows along axis {axis} of the inputs it raised "
+                f"{type(error).__name__}: {error}; write no batch size into the layer, or say "
+                "batch_axis=None if that axis is not the batch's"
+            ) from error
+        for k, (one, other, moved) in enumerate(zip(found, whole, mixed, strict=True)):
+            # Rows mix where one of them changes the others: then there is nothing to compare.
+            apart = _has_rows(other, axis) and other.shape[axis] == count > 1
+            if not apart or not np.allclose(
+                _rest(moved, axis), _rest(other, axis), 1e-6, 1e-7, equal_nan=True
+            ):
+                continue
+            remedy = (
+                f"there were {size} instead of {count} rows along axis {axis} of the inputs, and "
+                "the rows do not mix: do not let the layer depend on the batch's size"
+            )
+            expected = other.take(rows, axis)
+            compare_arrays(f"output {k}", one, expected, remedy, rtol=1e-4, atol=1e-5)
+
+
+def _has_rows(value: Any, axis: int | None) -> bool:
+    """Whether a value is an array of two axes or more, one of which is the batch's."""
+    return isinstance(value, np.ndarray) and axis is not None and value.ndim > max(axis, 1)
+
+
+def _rest(array: Any, axis: int) -> Any:
+    return array.take(range(1, array.shape[axis]), axis)
+
+
+def _with_rows(layer: Module, inputs: Sequence[Any], axis: int, rows: Any) -> list[Any]:
+    """Call the layer on some rows of those inputs that have as many as the first one has."""
+    arrays = in_dtype(inputs, _dtype_of(layer))
+    count = next(value.shape[axis] for value in arrays if _has_rows(value, axis))
+    chosen = [
+        value.take(rows, axis)
+        if isinstance(value, np.ndarray) and value.ndim > axis and value.shape[axis] == count
+        else value
+        for value in arrays
+    ]
+    return host_copies(outputs_of(layer(*leaves(chosen))))
 
 
 def check_mock(layer: Module, inputs: Sequence[Any], may_wait: bool) -> None:

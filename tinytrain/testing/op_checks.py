@@ -131,8 +131,16 @@ def _check_results(node: Function, gradient: Array, results: Any) -> None:
 
 def check_no_graph(function: Call, inputs: Sequence[Any]) -> None:
     """Under `no_grad` no node is recorded, and the outputs are the same."""
-    with no_grad():
-        outputs = outputs_of(function(*leaves(inputs)))
+    try:
+        with no_grad():
+            outputs = outputs_of(function(*leaves(inputs)))
+    except CheckError:
+        raise
+    except Exception as error:
+        raise CheckError(
+            f"it raised {type(error).__name__}: {error}, and does not while gradients are on; "
+            "forward must run without them too: self.needs is empty then, so ask any(self.needs)"
+        ) from error
     for k, output in enumerate(outputs):
         if not output.is_leaf or output.requires_grad:
             raise CheckError(
@@ -169,7 +177,15 @@ def check_float32(
         [o.astype(np.float32) if o.dtype.kind == "f" else o for o in exact.outputs],
         {i: g.astype(np.float32) for i, g in exact.gradients.items()},
     )
-    compare(narrow, expected, remedy, rtol, atol)
+    compare(narrow, expected, remedy, None)
+    if rtol is not None:
+        again = "two calls with the same inputs differ: keep no state, and count no calls"
+        compare(run(function, in_dtype(inputs, np.float32)), narrow, again)
+        remedy = (
+            "that is what float64 gives: compute in both dtypes alike, so that rounding stays "
+            "small (or say float32_rtol=...), and keep no state between calls"
+        )
+        compare(narrow, expected, remedy, rtol, atol)
     check_backward(function, in_dtype(inputs, np.float32))
 
 
@@ -220,6 +236,39 @@ def check_layouts(function: Call, inputs: Sequence[Any]) -> None:
     copies = [v.copy() if is_array(v) else v for v in views]
     remedy = "the inputs were broadcast views: one element of memory stands in many places"
     compare(run(function, views), run(function, copies), remedy, rtol=1e-9)
+
+
+def check_no_axes(function: Call, inputs: Sequence[Any]) -> None:
+    """Of inputs without axes it makes what it makes of (1,), where the shape does not matter to it.
+
+    That is told by (1,) and (1, 1), where all inputs are of floats and of one shape. An operation
+    that raises needs axes, and is let go.
+    """
+    arrays = [value for value in inputs if is_array(value)]
+    if not all(is_float_array(a) and a.size and a.shape == arrays[0].shape for a in arrays):
+        return
+    try:
+        none, one, two = (
+            run(function, [a.reshape(-1)[-1:].reshape(s) if is_array(a) else a for a in inputs])
+            for s in ((), (1,), (1, 1))
+        )
+    except Exception:
+        return
+    shapes = [[output.shape for output in found.outputs] for found in (one, two)]
+    if shapes not in ([[(1,)] * len(one.outputs), [(1, 1)] * len(one.outputs)], _no_axes(one)):
+        return
+    expected = Pass(
+        [output.reshape(()) for output in one.outputs],
+        {i: gradient.reshape(()) for i, gradient in one.gradients.items()},
+    )
+    remedy = (
+        "the inputs had no axes, and with the same number in the shape (1,) that is what comes out"
+    )
+    compare(none, expected, remedy, rtol=1e-9)
+
+
+def _no_axes(found: Pass) -> list[list[tuple[int, ...]]]:
+    return [[()] * len(found.outputs)] * 2
 
 
 def check_frozen(function: Call, inputs: Sequence[Any]) -> None:

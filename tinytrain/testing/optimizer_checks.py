@@ -80,8 +80,12 @@ def check_descent(make: Make, steps: int, fraction: float) -> None:
     if not losses[-1] <= fraction * losses[0]:
         raise CheckError(
             f"after {steps} steps on a quadratic bowl the loss is {losses[-1]:.4g}, from "
-            f"{losses[0]:.4g}; expected at most {fraction:g} of it: look at the sign of the "
-            "update, or give make() a learning rate that suits, or more steps"
+            f"{losses[0]:.4g}; expected at most {fraction:g} of it: "
+            + (
+                "it went up: look at the sign of the update, or give make() a smaller learning rate"
+                if not losses[-1] <= losses[0]
+                else "it fell too little: give make() a learning rate that suits, or more steps"
+            )
         )
 
 
@@ -101,13 +105,13 @@ def check_one_by_one(make: Make) -> None:
     _compare(found, _values(alone), remedy, rtol=1e-10, atol=1e-12)
 
 
-def check_simple(make: Make, simple: Simple) -> None:
+def check_simple(make: Make, simple: Simple, steps: int = 5) -> None:
     """Each step is that of the formula."""
     parameters = sample_parameters()
     values = _values(parameters)
     keeps: list[dict[str, Any]] = [{} for _ in values]
     optimizer = make(parameters)
-    for step in range(5):
+    for step in range(max(5, steps)):
         found = _run(optimizer, parameters, range(step, step + 1))
         gradients = [to_host(p.grad.data) for p in parameters if p.grad is not None]
         values = [
@@ -228,6 +232,26 @@ def _same(one: Any, other: Any) -> bool:
     return bool(np.array_equal(one, other))
 
 
+def check_update(make: Make) -> None:
+    """Steps move parameters, and leave settings alone."""
+    parameters = sample_parameters()
+    optimizer = make(parameters)
+    start, given = _values(parameters), _settings(optimizer)
+    if all(map(np.array_equal, start, _run(optimizer, parameters, range(2)))):
+        raise CheckError(
+            "no parameter moved in steps with gradients: update() must write into its argument, "
+            "parameter -= ... and not parameter = parameter - ..."
+        )
+    for group, settings in zip(_settings(optimizer), given, strict=True):
+        for name, value in settings.items():
+            if group.get(name) != value:
+                raise CheckError(
+                    f"a step changed the setting {name!r} from {value} to {group.get(name)}; "
+                    "settings are the user's and the schedules': work with the argument step, or "
+                    "keep an array of state_names"
+                )
+
+
 def check_settings(make: Make) -> None:
     """Settings that change between steps count."""
     parameters = sample_parameters()
@@ -245,6 +269,14 @@ def check_settings(make: Make) -> None:
         raise CheckError(
             'half of param_groups[...]["lr"] gave the same first step; the step is to scale with it'
         )
+
+
+def _settings(optimizer: Any) -> list[dict[str, Any]]:
+    """Copy the settings of each group."""
+    return [
+        deepcopy({name: value for name, value in group.items() if name != "params"})
+        for group in optimizer.param_groups
+    ]
 
 
 def _first_step(make: Make, factor: float) -> list[Host]:

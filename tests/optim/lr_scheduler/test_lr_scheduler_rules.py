@@ -280,3 +280,63 @@ def test_the_namespace_is_complete():
     classes = {name for name in lr_scheduler.__all__ if name != "LRScheduler"}
     assert all(issubclass(getattr(lr_scheduler, name), LRScheduler) for name in classes)
     assert tt.optim.lr_scheduler is lr_scheduler
+
+
+# ---------------------------------------------------------------- what else a schedule sets
+
+
+def one_cycle(optimizer):
+    return OneCycleLR(optimizer, 0.5, total_steps=12)
+
+
+def one_cycle_after_warmup(optimizer):
+    schedules = [LinearLR(optimizer, 0.1, total_iters=2), OneCycleLR(optimizer, 0.5, 10)]
+    return SequentialLR(optimizer, schedules, [2])
+
+
+def two_cycles(optimizer):
+    schedules = [OneCycleLR(optimizer, 0.5, 6), OneCycleLR(optimizer, 0.2, 6)]
+    return SequentialLR(optimizer, schedules, [6])
+
+
+@pytest.mark.parametrize("make", [one_cycle, one_cycle_after_warmup, two_cycles])
+@pytest.mark.parametrize("kind", [SGD, tt.optim.AdamW])
+@pytest.mark.parametrize("schedule_first", [True, False])
+@pytest.mark.parametrize("place", [0, 1, 4, 8])
+def test_a_resumed_run_has_the_settings_of_a_straight_one(make, kind, schedule_first, place):
+    def parts():
+        momentum = {"momentum": 0.9} if kind is SGD else {}
+        optimizer = kind([tt.ones(1, requires_grad=True)], lr=0.1, **momentum)
+        return optimizer, make(optimizer)
+
+    def settings(optimizer):
+        group = optimizer.param_groups[0]
+        return {name: value for name, value in group.items() if name != "params"}
+
+    optimizer, schedule = parts()
+    for _ in range(place):
+        schedule.step()
+    saved, saved_schedule = optimizer.state_dict(), schedule.state_dict()
+    resumed, resumed_schedule = parts()
+    if schedule_first:
+        resumed_schedule.load_state_dict(saved_schedule)
+        resumed.load_state_dict(saved)
+    else:
+        resumed.load_state_dict(saved)
+        resumed_schedule.load_state_dict(saved_schedule)
+    assert settings(resumed) == settings(optimizer)
+    fresh, schedule_alone = parts()
+    schedule_alone.load_state_dict(saved_schedule)  # without the optimizer's state
+    assert settings(fresh) == settings(optimizer)
+    for _ in range(2):
+        schedule.step()
+        resumed_schedule.step()
+        assert settings(resumed) == settings(optimizer)
+
+
+def test_cycled_momentum_needs_groups_that_know_it():
+    state = one_cycle(optimizer_of(0.1, momentum=0.9)).state_dict()
+    other = OneCycleLR(optimizer_of(0.1), 0.5, total_steps=12, cycle_momentum=False)
+    with pytest.raises(ValueError, match="have no 'max_momentum': load the optimizer's state"):
+        other.load_state_dict(state)
+    assert not other.cycle_momentum

@@ -185,10 +185,14 @@ class LRScheduler:
         vars(self).update({name: deepcopy(state_dict[name]) for name in names})
         try:
             self.check_settings()
-            self._set(self._last_lr)
+            self.restore()
         except (TypeError, ValueError):
             vars(self).update(before)
             raise
+
+    def restore(self) -> None:
+        """Set again what the schedule set at the step it has reached: its state was loaded."""
+        self._set(self._last_lr)
 
     def _saved_names(self) -> tuple[str, ...]:
         return ("last_epoch", "base_lrs", "_last_lr", *self.state_names)

@@ -127,28 +127,48 @@ class OneCycleLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         """Compute the rates, and set the momenta."""
-        step = self.last_epoch
-        if step > self.total_steps:
+        if self.last_epoch > self.total_steps:
             raise ValueError(
-                f"OneCycleLR: step {step} of {self.total_steps}: the cycle is over, and the "
-                "schedule is to be moved no further"
+                f"OneCycleLR: step {self.last_epoch} of {self.total_steps}: the cycle is over, "
+                "and the schedule is to be moved no further"
             )
-        start = 0.0
+        self._set_momenta()
+        phase, share = self._place()
+        return [
+            self._between(group[phase["start_lr"]], group[phase["end_lr"]], share)
+            for group in self.optimizer.param_groups
+        ]
+
+    def restore(self) -> None:
+        """Set the rates and the momenta of the step it has reached."""
+        if self.cycle_momentum and not all(
+            "max_momentum" in g for g in self.optimizer.param_groups
+        ):
+            raise ValueError(
+                "the state is of a OneCycleLR that cycles the momentum, and the optimizer's groups "
+                "have no 'max_momentum': load the optimizer's state first, or make this schedule "
+                "with cycle_momentum=True"
+            )
+        super().restore()
+        self._set_momenta()
+
+    def _place(self) -> tuple[dict[str, Any], float]:
+        """Return the phase of the step it has reached, and how much of the phase is over."""
+        step, start = max(self.last_epoch, 0), 0.0
         for phase in self._schedule_phases:
             end = phase["end_step"]
             if step <= end or phase is self._schedule_phases[-1]:
                 break
             start = end
-        share = (step - start) / (end - start) if end != start else 1.0
-        groups = self.optimizer.param_groups
-        if self.cycle_momentum:
-            for group in groups:
-                low, high = group[phase["start_momentum"]], group[phase["end_momentum"]]
-                self._set_momentum(group, self._between(low, high, share))
-        return [
-            self._between(group[phase["start_lr"]], group[phase["end_lr"]], share)
-            for group in groups
-        ]
+        return phase, (step - start) / (end - start) if end != start else 1.0
+
+    def _set_momenta(self) -> None:
+        if not self.cycle_momentum:
+            return
+        phase, share = self._place()
+        for group in self.optimizer.param_groups:
+            low, high = group[phase["start_momentum"]], group[phase["end_momentum"]]
+            self._set_momentum(group, self._between(low, high, share))
 
     def _between(self, start: float, end: float, share: float) -> float:
         if self._anneal_func_type == "linear":

@@ -163,6 +163,11 @@ class SequentialLR(_Composed):
             schedule.step()
         self._last_lr = schedule.get_last_lr()
 
+    def restore(self) -> None:
+        """Set again what the schedule that is running had set: it may be more than the rates."""
+        self._schedulers[bisect_right(self._milestones, self.last_epoch)].restore()
+        super().restore()
+
 
 class ChainedScheduler(_Composed):
     """Several schedules at once: each steps in turn, and the factors multiply.
