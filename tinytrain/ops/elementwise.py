@@ -144,14 +144,15 @@ class ReLU(Function):
 
     def forward(self, x: Array) -> Array:
         """Cut off below zero."""
+        z = xp_of(x).maximum(x, 0)
         if any(self.needs):
-            self.save(xp_of(x).logical_not(x <= 0))
-        return xp_of(x).maximum(x, 0)
+            self.save(z != 0)  # which NaN is, too
+        return z
 
     def backward(self, gradient: Array) -> Array:
         """Stop the gradient where the input was cut off."""
-        (positive,) = self.saved
-        return gradient * positive
+        (passed,) = self.saved
+        return gradient * passed
 
 
 class Clamp(Function):
