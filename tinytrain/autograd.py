@@ -229,7 +229,9 @@ class Function:
         self.saved = ()
         if self.holds:
             self.holds = ()
-        self.edges = self.recompute = None
+        self.edges = None
+        if self.recompute is not None:
+            self.recompute = None
 
 
 def kept_by(node: Function) -> list[Any]:
@@ -313,21 +315,22 @@ def backward(root: Function, gradient: Array, retain_graph: bool = False) -> Non
     ----------
     A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., chapter 3 (reverse mode).
     """
-    waiting_for = _count_consumers(root)
+    looking_on = _mode.watchers
+    waiting_for = _count_consumers(root, looking_on)
     gradients: dict[Function, Array] = {root: gradient}
     summed: set[Function] = set()  # nodes whose entry in `gradients` this walk allocated
     ready = [root]
     while ready:
         node = ready.pop()
         edges = node.edges or ()
-        contributions = _run(node, gradients.pop(node, None))
+        contributions = _run(node, gradients.pop(node, None), looking_on)
         if not retain_graph:
             node.release()
         for edge, contribution in zip(edges, contributions, strict=True):
             if isinstance(edge, LeafGradient):
                 if contribution is not None:
                     edge.add(contribution)
-                    for watcher in _mode.watchers:
+                    for watcher in looking_on:
                         watcher.after_leaf(edge)
             elif edge is not None:
                 if contribution is not None:
@@ -339,7 +342,7 @@ def backward(root: Function, gradient: Array, retain_graph: bool = False) -> Non
         contribution = None  # what a leaf has copied must not live through the next backward
 
 
-def _count_consumers(root: Function) -> dict[Function, int]:
+def _count_consumers(root: Function, looking_on: "Sequence[Watcher]") -> dict[Function, int]:
     """Count, for every node below root, the edges that lead to it."""
     count = {root: 0}
     stack = [root]
@@ -351,7 +354,7 @@ def _count_consumers(root: Function) -> dict[Function, int]:
                 "backward pass; call the first backward with retain_graph=True, or run the "
                 "forward pass again"
             )
-        if not _mode.watchers:  # who would look closer, when the walk gets there
+        if node.holds and not looking_on:  # who will look closer, when the walk gets there
             node.check_holds()
         for edge in node.edges:
             if not isinstance(edge, Function):
@@ -364,7 +367,9 @@ def _count_consumers(root: Function) -> dict[Function, int]:
     return count
 
 
-def _run(node: Function, gradient: Array | None) -> list[Array | None]:
+def _run(
+    node: Function, gradient: Array | None, looking_on: "Sequence[Watcher]"
+) -> list[Array | None]:
     """Give the gradients of one node's inputs; none where no gradient reached the node."""
     if gradient is None:
         return [None] * len(node.inputs)
@@ -372,8 +377,8 @@ def _run(node: Function, gradient: Array | None) -> list[Array | None]:
         node.retained.add(gradient)
     if node.recompute is not None:
         node.recompute()
-    if _mode.watchers:
-        for watcher in _mode.watchers:
+    if looking_on:
+        for watcher in looking_on:
             watcher.before_backward(node, gradient)  # it may say more of a change than what follows
         node.check_holds()
     try:
@@ -381,7 +386,7 @@ def _run(node: Function, gradient: Array | None) -> list[Array | None]:
     except Exception as error:
         error.add_note(f"in the backward of {node.name}, gradient {describe(gradient)}")
         raise
-    for watcher in _mode.watchers:
+    for watcher in looking_on:
         watcher.after_backward(node, results)
     return results
 
