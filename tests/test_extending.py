@@ -68,6 +68,7 @@ def pytest_in(tree, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_operation_passes_all_tests_of_the_table(followed):
     table = "tests/ops/test_ops_samples.py"
     chosen = "SoftSign or has_a_sample or unique_names or run_their_operations"
@@ -77,6 +78,7 @@ def test_the_operation_passes_all_tests_of_the_table(followed):
     assert passed > 20, output  # of several shapes, by all checks
 
 
+@pytest.mark.slow
 def test_without_samples_a_test_names_the_class(followed):
     samples = followed / "tests" / "ops" / "op_samples_activations.py"
     whole = samples.read_text(encoding="utf-8")

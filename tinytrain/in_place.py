@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from tinytrain.backend import Array
-from tinytrain.view_families import families, family_of
+from tinytrain.view_families import families, relatives_of
 
 
 class Hold:
@@ -137,12 +137,37 @@ def _unlock(reference: _Reference) -> None:
         base.flags.writeable = False
 
 
+def share_hold(view: Array, array: Array) -> None:
+    """Unlock a view that was made of a held array together with the array.
+
+    A view is as read-only as its array was when it was made, and would stay so for good.
+
+    Examples
+    --------
+    >>> array = np.zeros(4)
+    >>> held = hold(array)
+    >>> view = array[:2]
+    >>> share_hold(view, array)
+    >>> del held
+    >>> view[0] = 1.0
+    """
+    if view is array or not is_host(view) or view.flags.writeable or 0 in view.strides:
+        return
+    for source in (array, array.base):
+        reference = _references.get(id(source))
+        held = None if reference is None else reference()
+        if reference is not None and held is not None and reference.locks:
+            with _lock:
+                _references.setdefault(id(view), _Reference(held, view, True))
+            return
+
+
 def held_by(function: Any, arrays: Iterable[Array], output: Array) -> list[Hold]:
     """Hold those arrays that a node needs: it saved them, or a view, or its output is a view.
 
     Of an array that shows the whole of another one, as a transpose does, the other is held too, and
-    so is every array of which an operation made a view that shows the same memory: a write to any
-    of them is a write to what the node needs.
+    so are its relatives (`tinytrain.view_families`): a write to any of them is a write to what the
+    node needs.
 
     Parameters
     ----------
@@ -177,7 +202,7 @@ def held_by(function: Any, arrays: Iterable[Array], output: Array) -> list[Hold]
         if owner is not None and _shows_all_of(array, owner):
             holds.append(hold(owner))
         if families and (id(array) in families or id(owner) in families):
-            holds += [hold(other) for other in family_of(array, owner) if other is not array]
+            holds += [hold(other) for other in relatives_of(array, owner)]
     return holds
 
 

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 from tinytrain import autograd, backend
 from tinytrain.autograd import NO_EDGES, Edge, Function, LeafGradient
 from tinytrain.backend import Array, is_array
-from tinytrain.in_place import held_by
+from tinytrain.in_place import held_by, share_hold
 from tinytrain.ops import elementwise, index, transfer
 from tinytrain.ops.promotion import NUMBERS, is_float, plain_number
 from tinytrain.tensor_methods.arithmetic import ArithmeticMethods
@@ -71,6 +71,7 @@ def apply(function: Function, *inputs: Any) -> "Tensor":
         if function.rearranges:
             source = inputs[0]._source
             note_view(output.data, arrays[0] if source is None else source)
+            share_hold(output.data, arrays[0])
             if inputs[0]._known_range is not None:
                 output.extremes = inputs[0].extremes
         return output

@@ -30,6 +30,9 @@ class _Member(weakref.ref[Array]):
         self.family, self.key = family, id(array)
 
 
+MOST_COMPARED = 64
+"""How many arrays of a family are looked at: a node must not cost more for many views."""
+
 families: dict[int, dict[int, _Member]] = {}
 """The family of an array, by the array's id, which lasts as long as the entry."""
 
@@ -90,6 +93,13 @@ def shows(view: Array, array: Array) -> bool:
     return bool(xp_of(view).may_share_memory(view, array))  # host: it compares addresses
 
 
+def _family(array: Array, owner: Array | None) -> dict[int, _Member]:
+    family = families.get(id(array))
+    if family is None and owner is not None:
+        family = families.get(id(owner))
+    return {} if family is None else family
+
+
 def family_of(array: Array, owner: Array | None = None) -> list[Array]:
     """Return the arrays that show the memory of an array: itself and others, or none.
 
@@ -104,11 +114,31 @@ def family_of(array: Array, owner: Array | None = None) -> list[Array]:
     >>> family_of(np.zeros(4))
     []
     """
-    family = families.get(id(array))
-    if family is None:
-        family = None if owner is None else families.get(id(owner))
-        if family is None:
-            return []
+    family = _family(array, owner)
     with _lock:
         arrays = [member() for member in list(family.values())]  # the collector may take some away
     return [relative for relative in arrays if relative is not None]
+
+
+def relatives_of(array: Array, owner: Array | None = None) -> list[Array]:
+    """Return the other arrays of a family through which an array could be changed.
+
+    Those are the ones that overlap with it. Of a family of more than `MOST_COMPARED` arrays, such
+    as the rows of a table that are kept in a list, it is the one that the views were made of.
+
+    Examples
+    --------
+    >>> array = np.zeros(4)
+    >>> first, second = array[:2], array[2:]
+    >>> note_view(first, array)
+    >>> note_view(second, array)
+    >>> [other.shape for other in relatives_of(first)]
+    [(4,)]
+    """
+    family = _family(array, owner)
+    if len(family) > MOST_COMPARED:
+        with _lock:
+            eldest = next(iter(family.values()))()
+        return [] if eldest is None or eldest is array else [eldest]
+    shared = xp_of(array).may_share_memory  # host: it compares addresses
+    return [one for one in family_of(array, owner) if one is not array and shared(one, array)]

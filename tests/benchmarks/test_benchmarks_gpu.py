@@ -38,6 +38,7 @@ def test_without_a_gpu_there_are_no_figures(monkeypatch, capsys, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_whole_path_on_a_device_that_is_none(device, capsys, tmp_path):
     file = tmp_path / "figures.json"

@@ -34,6 +34,7 @@ SAMPLERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tiled", [False, True])
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_the_first_batch_has_the_largest_peak(name, tiled):

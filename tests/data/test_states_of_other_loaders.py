@@ -9,6 +9,7 @@ from tests.worker_datasets import Shards, Stream
 from tinytrain.data import (
     BalancedBatchSampler,
     BatchSampler,
+    BucketBatchSampler,
     DataLoader,
     DistributedSampler,
     RandomSampler,
@@ -320,3 +321,31 @@ def test_a_state_that_cannot_be_resumed_is_not_forgotten():
         with pytest.raises(ValueError, match="not today"):
             iter(loader)
     assert loader.state_dict() == state
+
+
+def epoch_aware(kind):
+    if kind == "distributed":
+        return {"sampler": DistributedSampler(range(12), 2, 0, seed=3), "batch_size": 2}
+    return {"batch_sampler": BucketBatchSampler([1 + i % 5 for i in range(12)], 2, seed=3)}
+
+
+@pytest.mark.parametrize("kind", ["distributed", "planned"])
+def test_set_epoch_after_a_state_from_between_epochs_counts(kind):
+    def run(loader, number):
+        chosen = loader.sampler if kind == "distributed" else loader.batch_sampler
+        chosen.set_epoch(number)
+        return epoch(loader)
+
+    straight, saved, resumed = (DataLoader(range(12), **epoch_aware(kind)) for _ in range(3))
+    orders = [run(straight, number) for number in (0, 1, 5)]
+    assert run(saved, 0) == orders[0]
+    resumed.load_state_dict(saved.state_dict())
+    assert resumed.state_dict() == saved.state_dict()
+    assert run(resumed, 1) == orders[1]
+    assert run(resumed, 5) == orders[2]
+    assert orders[0] != orders[1]
+
+
+def test_a_digest_is_that_of_equal_values():
+    assert digest(["a", "b"]) == digest(np.array(["a", "b"], "<U8")) != digest(["ab", ""])
+    assert digest([0.0, 1.0]) == digest([-0.0, 1.0])

@@ -97,7 +97,7 @@ HARMLESS = (
 )
 
 
-@pytest.mark.parametrize("shift", [0, 3])
+@pytest.mark.parametrize("shift", [0, pytest.param(3, marks=pytest.mark.slow)])
 def test_no_odd_value_gets_halfway_in(saved, tmp_path, shift):
     arrays, state = saved
     trainer = make(tmp_path / "run")

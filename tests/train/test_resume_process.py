@@ -84,9 +84,9 @@ def test_a_signalled_process_saves_and_leaves_with_the_customary_status(tmp_path
     )
     assert process.stdout.readline().startswith("ready")
     process.send_signal(sent)
-    output, _ = process.communicate(timeout=60)
+    _, complaints = process.communicate(timeout=60)
     assert process.returncode == status
-    assert f"{sent.name}: stopping at the next safe moment" in output
+    assert f"{sent.name}: stopping at the next safe moment" in complaints
     newest = list_checkpoints(tmp_path / "run")[0]
     assert 1 <= step_of(newest) < 500
     resumed = make_classifier(tmp_path / "run", max_steps=500)

@@ -98,10 +98,10 @@ def make_trainer(out, loader):
     [
         pytest.param(points, 2, 2, marks=slow),
         pytest.param(points, 2, 0, marks=slow),
-        (points, 0, 2),
+        pytest.param(points, 0, 2, marks=slow),
         (buckets, 2, 0),
         pytest.param(buckets, 0, 2, marks=slow),
-        (stream, 0, 0),
+        pytest.param(stream, 0, 0, marks=slow),
         (stream, 2, 2),  # each worker reads a share: another number of them reads others
     ],
 )

@@ -38,7 +38,7 @@ def begin(folder, workers, unbuffered):
     return process
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", ["", pytest.param("1", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("sent", "status"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)]
 )
@@ -53,6 +53,7 @@ def test_the_reader_of_a_pipe_is_gone(tmp_path, unbuffered, sent, status):
     load_checkpoint(list_checkpoints(tmp_path / "run")[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.0, 0.15, 0.4])
 def test_a_signal_to_the_workers_too(tmp_path, delay):
     """Epochs of three batches: workers are started, work and end all the time."""

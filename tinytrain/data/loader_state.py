@@ -136,7 +136,10 @@ class Progress:
             for part in to_compact(self._skips[epoch])
         ]
         if self._restored is not None:
-            return {**self._restored, "skip": skip}
+            state = {**self._restored, "skip": skip}
+            if not (state["epoch_begun"] or self._own_sampler):
+                state["sampler"] = sampler_state(self._sampler)
+            return state
         epoch = self._epoch
         order = self._order_state() if epoch is None else epoch.order
         if order["sampler"] is None:
@@ -178,6 +181,8 @@ class Progress:
         check_readers(state, readers)
         if not self._own_sampler:
             check_sampler_state(self._sampler, state["sampler"])
+            if not state["epoch_begun"]:  # now: `set_epoch` may come before the next epoch
+                load_sampler_state(self._sampler, state["sampler"])
         self._restored = dict(state)
         self._next_epoch = state["epoch"]
         # A seed that is the generator's is not kept: after the epoch the state names none.
@@ -212,5 +217,5 @@ class Progress:
     def _set_order(self, state: dict[str, Any]) -> None:
         if self._order is not None and state["generator"] is not None:
             self._order.set_state(state["generator"])
-        if not self._own_sampler:
+        if state["epoch_begun"] and not self._own_sampler:
             load_sampler_state(self._sampler, state["sampler"])

@@ -46,13 +46,6 @@ class PackedBatch:
     num_supervised
         How many positions have a target: what a sum of losses is to be divided by.
 
-    Attributes
-    ----------
-    mask
-        Where there are tokens, and no padding: bool (B, T), ``segment_ids != 0``.
-    lengths
-        The length of every sequence, row by row: int32 (S,), the differences of `cu_seqlens`.
-
     Examples
     --------
     >>> from tinytrain.data import plan_packing

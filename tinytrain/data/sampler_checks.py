@@ -59,7 +59,9 @@ def digest(values: Sequence[Any] | NDArray[Any]) -> int | None:
     if array.dtype.kind in "biu":
         array = array.astype("<i8")
     elif array.dtype.kind == "f":
-        array = array.astype("<f8")
-    elif array.dtype.kind not in "US":
+        array = array.astype("<f8") + 0.0  # which makes 0.0 of -0.0
+    elif array.dtype.kind in "US":
+        return zlib.crc32("\0".join(array.astype(str).ravel().tolist()).encode())
+    else:
         return None
     return zlib.crc32(np.ascontiguousarray(array).tobytes())

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Self, overload
 
+import numpy as np
+
 from tinytrain.nn.module import Module
 
 
@@ -113,7 +115,7 @@ class ModuleList(Module):
         self._refill(modules)
 
     def _name(self, position: int) -> str:
-        if not isinstance(position, int):
+        if not isinstance(position, int | np.integer):
             raise TypeError(f"a position must be an integer, got {type(position).__name__}")
         if not -self._length <= position < self._length:
             raise IndexError(f"position {position} in a list of {self._length} modules")

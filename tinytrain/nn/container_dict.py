@@ -14,7 +14,7 @@ Value = TypeVar("Value", Module, Parameter)
 class NamedValues(Module, Generic[Value]):
     """What a dict of modules and one of parameters have in common: values that are attributes."""
 
-    kind: ClassVar[str]
+    _kind: ClassVar[str]
 
     def _held(self) -> dict[str, Value]:
         """Return what is held, in the order in which it was put in."""
@@ -32,7 +32,7 @@ class NamedValues(Module, Generic[Value]):
     def __getitem__(self, key: str) -> Value:
         held = self._held()
         if key not in held:
-            raise KeyError(f"no {self.kind} {key!r}; there are {list(held)}")
+            raise KeyError(f"no {self._kind} {key!r}; there are {list(held)}")
         return held[key]
 
     def __delitem__(self, key: str) -> None:
@@ -104,7 +104,7 @@ class ModuleDict(NamedValues[Module]):
     ['small.weight', 'small.bias', 'large.weight', 'large.bias']
     """
 
-    kind = "module"
+    _kind = "module"
 
     def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
         self.update(modules)
@@ -143,7 +143,7 @@ class ParameterDict(NamedValues[Parameter]):
     (['left', 'right'], True)
     """
 
-    kind = "parameter"
+    _kind = "parameter"
 
     def __init__(
         self, parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]] = ()
@@ -174,7 +174,7 @@ def pairs_of(container: Module, items: Any) -> list[tuple[Any, Any]]:
             f"{type(container).__name__} takes a dict or pairs of a name and a value, "
             f"got a {type(items).__name__}"
         )
-    pairs = list(items.items() if isinstance(items, Mapping) else items)
+    pairs = list(items.items() if isinstance(items, Mapping | NamedValues) else items)
     for position, pair in enumerate(pairs):
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise TypeError(

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
+import numpy as np
+
 from tinytrain.nn.module import Module
 from tinytrain.nn.parameter import Parameter
 from tinytrain.tensor import Tensor
@@ -61,7 +63,7 @@ class ParameterList(Module):
         return (self[position] for position in range(self._length))
 
     def _name(self, position: int) -> str:
-        if not isinstance(position, int):
+        if not isinstance(position, int | np.integer):
             raise TypeError(f"a position must be an integer, got {type(position).__name__}")
         if not -self._length <= position < self._length:
             raise IndexError(f"position {position} in a list of {self._length} parameters")

@@ -116,7 +116,7 @@ class FlatBuffer:
         ):
             if parameter.data is view:
                 continue
-            given = parameter.data
+            given = backend.as_array(parameter.data)  # arithmetic of 0-d arrays gives numbers
             if not (
                 backend.is_array(given)
                 and (given.shape, given.dtype) == (view.shape, view.dtype)

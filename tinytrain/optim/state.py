@@ -121,8 +121,8 @@ def check_class(state_dict: Mapping[str, Any], optimizer: str) -> None:
     ValueError: the state is of AdamW, not of Adam: what is in it means something else there (to
     load it all the same, take out its key 'optimizer')
     """
-    found = state_dict.get("optimizer", optimizer)
-    if found != optimizer:
+    found = state_dict.get("optimizer")
+    if found is not None and found != optimizer:
         raise ValueError(
             f"the state is of {found}, not of {optimizer}: what is in it means something else "
             "there (to load it all the same, take out its key 'optimizer')"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinytrain.backend import as_array
 from tinytrain.generator import default_generator
 from tinytrain.nn import Module
 from tinytrain.testing import layer_checks
@@ -139,5 +140,5 @@ def _other(layer: Module) -> Module:
     """Copy a layer, with other values in its parameters."""
     other = deepcopy(layer)
     for parameter in other.parameters():
-        parameter.data = parameter.data * 0.5 + 0.25
+        parameter.data = as_array(parameter.data * 0.5 + 0.25)
     return other

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinytrain.autograd import no_grad
-from tinytrain.backend import to_host
+from tinytrain.backend import as_array, to_host
 from tinytrain.generator import default_generator
 from tinytrain.nn import Module
 from tinytrain.tensor import Tensor
@@ -196,7 +196,7 @@ def check_reached(make: Callable[[], Module], inputs: Sequence[Any], unused: Seq
         layer.zero_grad()
         for parameter in layer.parameters():
             if not parameter.data.any():  # as a gate that starts closed, behind which all is 0
-                parameter.data = parameter.data + 0.1
+                parameter.data = as_array(parameter.data + 0.1)
         backward_through(outputs_of(layer(*leaves(in_dtype(inputs, _dtype_of(layer))))))
         for name, parameter in layer.named_parameters():
             if not parameter.requires_grad or name in unused:
@@ -231,7 +231,7 @@ def _train_a_little(layer: Module, inputs: Sequence[Any]) -> None:
         backward_through(outputs_of(layer(*leaves(in_dtype(given, _dtype_of(layer))))))
         for parameter in layer.parameters():
             if parameter.grad is not None:
-                parameter.data = parameter.data - 0.01 * parameter.grad.data
+                parameter.data = as_array(parameter.data - 0.01 * parameter.grad.data)
     layer.zero_grad()
 
 

@@ -67,7 +67,7 @@ class Culprit:
     --------
     >>> import tinytrain as tt
     >>> model, loss = tt.models.MLP([2, 4, 2], batch_norm=True), tt.models.classification_loss
-    >>> batch = np.eye(4, 2, dtype=np.float32), np.array([0, 1, 0, 1])
+    >>> batch = np.arange(16, dtype=np.float32).reshape(8, 2), np.arange(8) % 2
     >>> for culprit in tt.train.verify_accumulation(model, loss, batch).culprits:
     ...     culprit.name, culprit.layer
     ('layers.1', 'BatchNorm1d')

@@ -13,7 +13,8 @@ _MARKS = ("__array__", "__items__", "__number__")
 def pack(state: Any, prefix: str, arrays: dict[str, NDArray[Any]]) -> Any:
     """Replace the arrays in a nested state by their names, and put them into `arrays`.
 
-    `unpack` is the inverse, but for tuples, which come back as lists. Dictionary keys that are
+    `unpack` is the inverse, but for tuples, which come back as lists, and NumPy's numbers, which
+    come back as Python's. Dictionary keys that are
     whole numbers survive the way through JSON, and so do NaN and infinity.
 
     Raises
@@ -37,6 +38,8 @@ def pack(state: Any, prefix: str, arrays: dict[str, NDArray[Any]]) -> Any:
             raise ValueError(f"two arrays of the state have the name {prefix!r}")
         arrays[prefix] = state
         return {"__array__": prefix}
+    if isinstance(state, np.generic):
+        state = state.item()
     if isinstance(state, float) and not math.isfinite(state):
         return {"__number__": str(state)}  # JSON has no such number
     if isinstance(state, Mapping):

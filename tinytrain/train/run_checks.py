@@ -7,9 +7,13 @@ from typing import Any
 
 from tinytrain.backend import is_array
 from tinytrain.checks import whole_number
+from tinytrain.data import DataLoader
 from tinytrain.train.random_state import check_generator_state
 from tinytrain.train.run import Run
 from tinytrain.train.run_settings import check_classes
+
+_OF_THE_USER = ("callbacks", "config", "random", "settings", "windows")
+"""The parts whose numbers are checked by those who wrote them, and may be large."""
 
 
 def check_state(run: Run, state: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
@@ -31,7 +35,7 @@ def check_state(run: Run, state: Mapping[str, Any], parts: Mapping[str, Any]) ->
     ValueError, TypeError, LookupError
         The message says what is wrong.
     """
-    _check_numbers({name: value for name, value in state.items() if name != "random"})
+    _check_numbers({name: value for name, value in state.items() if name not in _OF_THE_USER})
     whole_number("step", state["step"], least=0)
     if not isinstance(state["architecture"], str):
         raise ValueError("the architecture is no text")
@@ -48,6 +52,9 @@ def check_state(run: Run, state: Mapping[str, Any], parts: Mapping[str, Any]) ->
     for name, one in _dictionary("callbacks", parts["callbacks"]).items():
         _dictionary(f"the state of {name}", one)
     _check_windows(_dictionary("windows", parts["windows"]))
+    if isinstance(run.windows.loader, DataLoader):
+        _check_numbers(parts["windows"]["loader"])
+        _check_generators(parts["windows"]["loader"])
 
 
 def _dictionary(name: str, value: Any) -> Mapping[str, Any]:
@@ -90,7 +97,7 @@ def _check_meter(meter: Any) -> None:
     if (loss_sum is None) != (items == 0):
         raise ValueError(f"it has a sum of losses without items, or {items} items without one")
     if loss_sum is not None and not (
-        is_array(loss_sum) and loss_sum.shape == () and loss_sum.dtype.kind == "f"
+        is_array(loss_sum) and loss_sum.size == 1 and loss_sum.dtype.kind == "f"
     ):
         raise ValueError(f"the sum of losses is {loss_sum!r:.40}")
 
@@ -109,7 +116,6 @@ def _check_windows(windows: Mapping[str, Any]) -> None:
     for name in ("epoch", "batches", "steps"):
         whole_number(name, windows[name], least=0)
     _checked_items(windows["items"])
-    _check_generators(windows["loader"])
 
 
 def _check_generators(value: Any) -> None:

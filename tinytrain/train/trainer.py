@@ -244,6 +244,7 @@ class Trainer(Evaluating):
         moment = Moment(self.model, self.windows, positions=self.checkpoints is not None)
         if self.step < self.max_steps and self.owes_evaluation():  # a signal broke it off
             self.evaluate_and_schedule()
+        self.windows.go_on()
         windows = iter(self.windows)
         while self.step < self.max_steps and self.stopped is None:
             started = time.perf_counter()

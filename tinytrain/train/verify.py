@@ -19,6 +19,7 @@ from tinytrain.train.culprits import Culprit as Culprit
 from tinytrain.train.culprits import find_culprits
 from tinytrain.train.exact_batch_norm import Summing, sum_gradients_exactly
 from tinytrain.train.host import on_host
+from tinytrain.train.modes import start_training
 from tinytrain.train.row_comparison import relative_difference
 from tinytrain.train.split_batch import count_rows, split_evenly
 from tinytrain.train.untouched import untouched
@@ -178,7 +179,7 @@ def verify_accumulation(
         )
     check = _Check(model, loss_function, batch, counts, summing)
     with untouched(model):
-        model.train()
+        start_training(model)
         items, splits = check.differences()
         if all(split.gradient <= check.tolerance for split in splits):
             return AccumulationReport(True, rows, items, check.tolerance, splits)

@@ -107,6 +107,14 @@ class WindowStream:
             if self.last_window != "carry":
                 window, indices = [], []
 
+    def go_on(self) -> None:
+        """Let the next ``iter`` go on in the middle of the epoch where the last one was left off.
+
+        Without it, and with a loader that has no ``state_dict``, it begins a new epoch.
+        """
+        if self.batches and hasattr(self.loader, "state_dict"):
+            self.load_state_dict(self.state_dict())
+
     def _count_batch(self) -> None:
         self.batches += 1
         if self.batches == length_of(self.loader):
