@@ -29,6 +29,7 @@ HOST_FILES = {
     "train/numpy_source.py": "looks at NumPy's random generators, which are on the host",
     "train/checkpoint.py": "writes and reads files",
     "train/checkpoint_manifest.py": "writes and reads files",
+    "train/nested_state.py": "packs states, whose arrays are in host memory",
     "train/random_state.py": "looks at random generators, which are on the host",
     "train/split_batch.py": "counts the sequences of batches in host memory",
     "train/row_comparison.py": "compares inputs and outputs of layers on the host",
