@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.data.loader_cases import RECORDED_DEFAULT_5, Counting, epoch
 from tinytrain.data import (
     ArrayBatch,
     DataLoader,
-    Dataset,
     Subset,
     TensorDataset,
     takes_array_batch,
@@ -30,40 +30,6 @@ RECORDED = {
         [[7, 4, 5, 0], [9, 1, 3, 2], [8, 6]],
     ],
 }
-# The same without generator=, after torch.manual_seed(5).
-RECORDED_DEFAULT_5 = [
-    [[8, 3, 0, 5], [9, 1, 6, 2], [4, 7]],
-    [[5, 8, 9, 7], [2, 0, 4, 1], [3, 6]],
-    [[6, 5, 4, 0], [7, 2, 1, 8], [9, 3]],
-]
-
-
-@pytest.fixture(autouse=True)
-def _keep_default_generator():
-    state = default_generator().get_state()
-    yield
-    default_generator().set_state(state)
-
-
-def epoch(loader):
-    return [np.asarray(batch).tolist() for batch in loader]
-
-
-class Counting(Dataset[int]):
-    """Remembers which samples were fetched."""
-
-    def __init__(self, n):
-        self.n = n
-        self.fetched = []
-
-    def __getitem__(self, index):
-        self.fetched.append(index)
-        return index
-
-    def __len__(self):
-        return self.n
-
-
 # Orders.
 
 

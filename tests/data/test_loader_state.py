@@ -5,49 +5,16 @@ import json
 import numpy as np
 import pytest
 
+from tests.data.loader_cases import RECORDED_DEFAULT_5, Counting, epoch
 from tinytrain.data import (
     BatchSampler,
     DataLoader,
-    Dataset,
     RandomSampler,
     Sampler,
     SequentialSampler,
 )
 from tinytrain.data.epoch import Epoch
 from tinytrain.generator import Generator, default_generator
-
-# The same without generator=, after torch.manual_seed(5).
-RECORDED_DEFAULT_5 = [
-    [[8, 3, 0, 5], [9, 1, 6, 2], [4, 7]],
-    [[5, 8, 9, 7], [2, 0, 4, 1], [3, 6]],
-    [[6, 5, 4, 0], [7, 2, 1, 8], [9, 3]],
-]
-
-
-@pytest.fixture(autouse=True)
-def _keep_default_generator():
-    state = default_generator().get_state()
-    yield
-    default_generator().set_state(state)
-
-
-def epoch(loader):
-    return [np.asarray(batch).tolist() for batch in loader]
-
-
-class Counting(Dataset[int]):
-    """Remembers which samples were fetched."""
-
-    def __init__(self, n):
-        self.n = n
-        self.fetched = []
-
-    def __getitem__(self, index):
-        self.fetched.append(index)
-        return index
-
-    def __len__(self):
-        return self.n
 
 
 class Epochs(Sampler[int]):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.data.loader_cases import epoch
 from tests.worker_datasets import Shards, Stream
 from tinytrain.data import (
     BalancedBatchSampler,
@@ -20,17 +21,6 @@ from tinytrain.data import (
 )
 from tinytrain.data.sampler_checks import digest
 from tinytrain.generator import default_generator
-
-
-@pytest.fixture(autouse=True)
-def _keep_default_generator():
-    state = default_generator().get_state()
-    yield
-    default_generator().set_state(state)
-
-
-def epoch(loader):
-    return [np.asarray(batch).tolist() for batch in loader]
 
 
 def state_after(loader, batches):
